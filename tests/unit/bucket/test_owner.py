@@ -1,0 +1,148 @@
+"""A prefix has one owner, and every start of it its own epoch."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+
+from tests.memory_store import Fault, MemoryStore
+from watcher.bucket.layout import Layout
+from watcher.bucket.owner import Claim, claim
+from watcher.errors import BucketUnreachableError, RefusedError
+
+LAYOUT = Layout("example.com", "east")
+KEY = "example.com/east/_meta/owner.json"
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+async def start(store: MemoryStore, *, uid: str = "uid-1", layout: Layout = LAYOUT) -> Claim:
+    return await claim(store, layout, cluster_uid=uid, at=NOW)
+
+
+def owner(store: MemoryStore) -> dict[str, object]:
+    return dict(orjson.loads(store.objects()[KEY]))
+
+
+async def test_the_first_start_creates_the_claim() -> None:
+    store = MemoryStore()
+    assert await start(store) == Claim(epoch=1, conditional=True, etag_is_md5=True)
+    assert owner(store) == {
+        "format": 1,
+        "cluster_uid": "uid-1",
+        "domain": "example.com",
+        "name": "east",
+        "claimed_at": "2026-07-01T12:00:00+00:00",
+        "epoch": 1,
+    }
+
+
+async def test_each_start_raises_the_epoch_and_keeps_the_rest() -> None:
+    store = MemoryStore()
+    await start(store)
+    first = owner(store)
+    later = await claim(store, LAYOUT, cluster_uid="uid-1", at=datetime(2027, 1, 1, tzinfo=UTC))
+    assert later.epoch == 2
+    assert owner(store) == {**first, "epoch": 2}
+
+
+async def test_fields_of_a_claim_that_we_do_not_know_survive() -> None:
+    store = MemoryStore()
+    await start(store)
+    store.written_by_a_stranger(KEY, orjson.dumps({**owner(store), "note": "by hand"}))
+    await start(store)
+    assert owner(store)["note"] == "by hand"
+
+
+async def test_starts_that_race_get_different_epochs() -> None:
+    store = MemoryStore(latency=0.001)
+    claims = await asyncio.gather(*(start(store) for _ in range(4)))
+    assert sorted(it.epoch for it in claims) == [1, 2, 3, 4]
+    assert owner(store)["epoch"] == 4
+
+
+async def test_a_prefix_of_another_cluster_is_refused_and_left_alone() -> None:
+    store = MemoryStore()
+    await start(store)
+    before = store.objects()
+    with pytest.raises(RefusedError, match=r"uid-1.*uid-2") as refused:
+        await start(store, uid="uid-2")
+    assert refused.value.exit_code == 3
+    assert store.objects() == before
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("domain", "other.com", "cluster-domain 'other.com'"),
+        ("name", "west", "cluster-name 'west'"),
+        ("format", 2, "format 2"),
+        ("epoch", None, "unreadable"),
+        ("format", None, "unreadable"),
+    ],
+)
+async def test_a_claim_that_does_not_fit_is_refused_and_left_alone(
+    field: str, value: object, said: str
+) -> None:
+    store = MemoryStore()
+    await start(store)
+    store.written_by_a_stranger(KEY, orjson.dumps({**owner(store), field: value}))
+    before = store.objects()
+    with pytest.raises(RefusedError, match=said):
+        await start(store)
+    assert store.objects() == before
+
+
+@pytest.mark.parametrize("body", [b"", b"not JSON", b"[]", b"null"])
+async def test_a_claim_that_is_no_claim_is_refused_and_left_alone(body: bytes) -> None:
+    store = MemoryStore()
+    store.written_by_a_stranger(KEY, body)
+    with pytest.raises(RefusedError, match="unreadable"):
+        await start(store)
+    assert store.objects() == {KEY: body}
+
+
+async def test_a_store_that_ignores_conditions_is_found_out_without_damage() -> None:
+    store = MemoryStore()
+    store.ignore_conditions()
+    assert await start(store) == Claim(epoch=1, conditional=False, etag_is_md5=True)
+    assert await start(store) == Claim(epoch=2, conditional=False, etag_is_md5=True)
+    assert owner(store)["epoch"] == 2
+
+
+async def test_a_store_whose_etags_are_no_md5_is_found_out() -> None:
+    store = MemoryStore()
+    store.etags_are_not_md5()
+    assert not (await start(store)).etag_is_md5
+
+
+async def test_a_store_that_refuses_every_condition_does_not_keep_us_for_ever() -> None:
+    store = MemoryStore()
+    await start(store)
+    moving = 0
+
+    def move(operation: str, key: str) -> Fault:
+        nonlocal moving
+        if operation == "PUT":
+            moving += 1
+            store.written_by_a_stranger(KEY, orjson.dumps({**owner(store), "moved": moving}))
+        return Fault.NONE
+
+    store.choose_fault = move
+    with pytest.raises(BucketUnreachableError, match="kept changing"):
+        await start(store)
+
+
+async def test_a_claim_whose_answer_was_lost_costs_an_epoch_only() -> None:
+    store = MemoryStore()
+    store.fail_next(Fault.NONE, Fault.ANSWER_LOST)
+    with pytest.raises(BucketUnreachableError):
+        await start(store)
+    assert (await start(store)).epoch == 2
+
+
+async def test_a_missing_claim_is_never_asked_for_by_name() -> None:
+    """A least-rights policy answers 403 to that."""
+    store = MemoryStore()
+    await start(store)
+    assert store.requests["GET", KEY] == store.requests["HEAD", KEY] == 0

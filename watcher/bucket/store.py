@@ -1,0 +1,101 @@
+"""What the rest of the program wants from a bucket, and nothing about how it is done.
+
+Exists so that S3, a directory and a test's memory are interchangeable: the contract suite in
+`tests/store_contract.py` runs over all of them. Promises of every store:
+a `put` that returned is durable and readable; `list` is in key order (by UTF-8 bytes) and shows
+every such put; a put is whole or not there; each method raises only `BucketError`s of errors.py.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Overwrite:
+    """Write, whatever is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Write only where there is no such key; else PreconditionError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Write only over the version with this ETag; else (absent too) PreconditionError."""
+
+    etag: str
+
+
+PutMode = Overwrite | Create | Update
+OVERWRITE = Overwrite()
+CREATE = Create()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    key: str
+    etag: str  # as the store sent it, quotes included
+    size: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    etag: str
+    metadata: Mapping[str, str]  # user metadata, names in lower case without the x-amz-meta- prefix
+
+
+# Told of every request: operation (PUT, GET, HEAD, LIST, DELETE), code (an HTTP status as text, or
+# "timeout" or "error" where there was no answer), seconds.
+Observe = Callable[[str, str, float], None]
+
+
+class Store(Protocol):
+    """One bucket. Keys are whole keys, UTF-8, `/`-separated."""
+
+    @property
+    def name(self) -> str:
+        """For messages: `s3://bucket at http://minio:9000`, `file:///backups`."""
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether user metadata given to `put` comes back from `head`."""
+
+    async def check(self, prefix: str = "") -> None:
+        """Raise the error that says what is wrong (missing bucket, wrong keys, …), or return.
+
+        prefix: where the caller may list, for policies that allow no more than that.
+        """
+
+    async def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/yaml",
+        mode: PutMode = OVERWRITE,
+    ) -> str:
+        """Write one object; its new ETag. Metadata values are ASCII (percent-encoded by callers).
+
+        Stores that ignore conditions write all the same: callers probe that once.
+        """
+
+    async def get(self, key: str) -> tuple[bytes, Head]:
+        """Body and head. Raises AbsentError."""
+
+    async def head(self, key: str) -> Head:
+        """Raises AbsentError."""
+
+    async def delete(self, key: str) -> None:
+        """Remove one object; fine if there is none."""
+
+    def list(self, prefix: str, *, start_after: str = "") -> AsyncGenerator[list[Listed], None]:
+        """All keys that begin with the prefix and come after `start_after`, a page at a time.
+
+        Who stops early closes it (`contextlib.aclosing`).
+        """
+
+    async def close(self) -> None:
+        """Let go of connections."""
