@@ -1,0 +1,208 @@
+"""Questions to an API server: list, watch, read one object.
+
+Exists so that informers and discovery speak of items and events, not of HTTP. Promises: every
+wait has an end (`idle` seconds without a byte); an error is always a ClusterError with one line
+(`status_error` is the one place that turns a status into one); a list page is handed on in
+batches while it streams. Only `list` and `watch` are used: the right to `get` everything would
+include `pods/exec` and `nodes/proxy`, so a single object is read by a list that names it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple
+
+import orjson
+
+from watcher.cluster.api import API, Response
+from watcher.cluster.framing import Items, Lines
+from watcher.errors import ClusterError, ClusterUnreachableError, StatusError
+from watcher.objects.ref import APIResource
+
+PAGE_SIZE = 500  # as kubectl and client-go ask
+IDLE = 60.0  # seconds without a byte after which an answer counts as lost
+_MAX_STATUS = 64 * 1024  # bytes read of an error's body
+
+Item = dict[str, Any]
+
+
+class PageEnd(NamedTuple):
+    resource_version: str
+    continue_token: str  # "" on the last page
+
+
+class Event(NamedTuple):
+    type: str  # ADDED, MODIFIED, DELETED, BOOKMARK
+    object: Item
+
+
+def status_error(status: int, headers: Mapping[str, str], body: bytes) -> StatusError:
+    """The one place where an HTTP status (or a watch's ERROR event) becomes an error.
+
+    Bodies that are no `Status` are dropped: they may hold anything, secrets too.
+    """
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict) or answer.get("kind") != "Status":
+        answer = {}
+    details = answer.get("details") or {}
+    told = str(headers.get("Retry-After") or details.get("retryAfterSeconds") or "")
+    return StatusError(
+        int(answer.get("code") or status),
+        f"the API server answered {status}: {answer.get('message') or 'no reason given'}",
+        reason=_reason(answer, details),
+        retry_after=float(told) if told.isdigit() else None,
+    )
+
+
+def _reason(answer: Item, details: Item) -> str:
+    causes = [str(cause.get("reason")) for cause in details.get("causes") or []]
+    return next((c for c in causes if c == "ResourceVersionTooLarge"), answer.get("reason") or "")
+
+
+async def read(
+    api: API,
+    path: str,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, Mapping[str, str], bytes]:
+    """A whole answer of status 200 or 304: status, headers, body. Raises ClusterError."""
+    async with _open(api, path, query, headers) as response:
+        if response.status == 304:
+            return 304, response.headers, b""
+        await _expect_ok(response)
+        body = b"".join([chunk async for chunk in _within(IDLE, response.chunks())])
+        return response.status, response.headers, body
+
+
+async def list_page(
+    api: API,
+    path: str,
+    query: Mapping[str, str],
+    take: Callable[[list[Item]], None],
+) -> PageEnd:
+    """One page of a list; items reach `take` in batches as they arrive. Raises ClusterError."""
+    items = Items()
+    async with _open(api, path, query, None) as response:
+        await _expect_ok(response)
+        async for chunk in _within(IDLE, response.chunks()):
+            if found := items.feed(chunk):
+                take(found)
+                await asyncio.sleep(0)
+    rest, envelope = items.finish()
+    metadata = envelope["metadata"] or {}
+    if rest:
+        take(rest)
+    return PageEnd(metadata.get("resourceVersion") or "", metadata.get("continue") or "")
+
+
+async def watch(
+    api: API, path: str, query: Mapping[str, str], idle: Callable[[], float]
+) -> AsyncGenerator[list[Event], None]:
+    """The events of one watch until it ends by itself, those that came together in one list.
+
+    `idle()`: seconds of silence that are too many, asked anew for each wait. Raises ClusterError,
+    StatusError for an ERROR event too.
+    """
+    lines = Lines()
+    async with _open(api, path, {**query, "watch": "1"}, None) as response:
+        await _expect_ok(response)
+        async for chunk in _within(idle, response.chunks()):
+            if found := lines.feed(chunk):
+                events, error = _decode(found)
+                if events:
+                    yield events
+                if error:
+                    raise error
+
+
+async def find_one(api: API, resource: APIResource, namespace: str, name: str) -> Item | None:
+    """The object of this name, None if the API server says that there is none. Raises ClusterError.
+
+    Servers that ignore field selectors (some aggregated APIs do) answer with more items: only one
+    of the very name counts.
+    """
+    escaped = name.replace("\\", "\\\\").replace(",", "\\,").replace("=", "\\=")
+    path = collection_path(resource, namespace)
+    _, _, body = await read(api, path, {"fieldSelector": f"metadata.name={escaped}"})
+    try:
+        answer = orjson.loads(body)
+        items = answer["items"] or []
+        matching = [item for item in items if item["metadata"]["name"] == name]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise ClusterError(f"the answer to a list of {resource.label} is not a list") from None
+    return matching[0] if matching else None
+
+
+async def cluster_uid(api: API) -> str:
+    """What tells this cluster from every other: the uid of its namespace kube-system."""
+    namespaces = APIResource("", "v1", "namespaces", "Namespace", False)
+    item = await find_one(api, namespaces, "", "kube-system")
+    if item is None:
+        raise ClusterError("the cluster has no namespace kube-system, so it cannot be told apart")
+    return str(item["metadata"]["uid"])
+
+
+def collection_path(resource: APIResource, namespace: str = "") -> str:
+    """Where a kind is listed: in all namespaces, or in one."""
+    if not namespace:
+        return resource.path
+    root, _, plural = resource.path.rpartition("/")
+    return f"{root}/namespaces/{namespace}/{plural}"
+
+
+def _decode(lines: list[bytes]) -> tuple[list[Event], ClusterError | None]:
+    events: list[Event] = []
+    for line in lines:
+        try:
+            event = orjson.loads(line)
+            kind, content = event["type"], event["object"]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return events, ClusterError("a watch line is not an event")
+        if kind == "ERROR":
+            return events, status_error(200, {}, orjson.dumps(content))
+        events.append(Event(kind, content))
+    return events, None
+
+
+async def _expect_ok(response: Response) -> None:
+    if response.status == 200:
+        return
+    body = b""
+    async for chunk in _within(IDLE, response.chunks()):
+        body += chunk
+        if len(body) > _MAX_STATUS:
+            break
+    raise status_error(response.status, response.headers, body)
+
+
+@asynccontextmanager
+async def _open(
+    api: API, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
+) -> AsyncIterator[Response]:
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(IDLE):
+                response = await stack.enter_async_context(api.get(path, query, headers))
+        except TimeoutError:
+            raise ClusterUnreachableError(
+                f"the API server did not begin to answer {path} within {IDLE:.0f} s"
+            ) from None
+        yield response
+
+
+async def _within(
+    seconds: float | Callable[[], float], chunks: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
+    while True:
+        limit = seconds() if callable(seconds) else seconds
+        try:
+            async with asyncio.timeout(limit):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise ClusterUnreachableError(f"nothing came for {limit:.0f} s") from None
+        yield chunk
