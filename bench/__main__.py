@@ -1,0 +1,52 @@
+"""`python -m bench` (`make bench`): the figures of the README.
+
+    python -m bench                            10,000 objects of a simulated cluster
+    python -m bench --objects 100000
+    python -m bench --kubeconfig ~/.kube/config   a real cluster
+
+Prints a table for people and ends with one line of JSON for programs.
+"""
+
+import argparse
+import json
+import os
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.first_sync import Figures, best_of, simulated
+
+
+def _table(figures: Figures) -> str:
+    objects = figures.objects
+    rows = [
+        ("objects", f"{objects:,} ({figures.stored_bytes / 1e6:.1f} MB stored)"),
+        ("first sync", f"{figures.first_sync:.1f} s, {objects / figures.first_sync:,.0f} a second"),
+        ("raw PUTs", f"{figures.raw_puts:.1f} s, {objects / figures.raw_puts:,.0f} a second"),
+        ("ratio", f"{figures.first_sync / figures.raw_puts:.2f}"),
+        ("CPU", f"{figures.cpu:.1f} s, {1000 * figures.cpu / objects:.2f} ms an object"),
+        ("peak RSS", f"{figures.peak_rss / 1e6:.0f} MB"),
+        ("restart", f"{figures.restart:.1f} s, {figures.restart_requests} requests"),
+    ]
+    return "\n".join(f"{name:<12}{value}" for name, value in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="The README's figures.")
+    parser.add_argument("--objects", type=int, default=10_000, help="of the simulated cluster")
+    parser.add_argument("--kubeconfig", type=Path, help="a real cluster instead")
+    parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    with (
+        nullcontext(options.kubeconfig)
+        if options.kubeconfig
+        else simulated(options.objects) as kubeconfig
+    ):
+        figures = best_of(options.rounds, kubeconfig)
+    print(_table(figures))
+    print(json.dumps({**asdict(figures), "load_before": round(load, 2), "cpus": os.cpu_count()}))
+
+
+if __name__ == "__main__":
+    main()
