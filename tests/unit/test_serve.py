@@ -1,0 +1,102 @@
+"""HTTP: what the kubelet, Prometheus and a curious person get."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import ClientSession
+
+from watcher.errors import UsageError
+from watcher.metrics import Metrics
+from watcher.serve.http import serving
+
+HOST = "127.0.0.1"
+
+
+class Health:
+    def __init__(self) -> None:
+        self.dead: str | None = None
+        self.unready: str | None = None
+
+
+@pytest.fixture
+def health() -> Health:
+    return Health()
+
+
+@pytest.fixture
+async def http(health: Health) -> AsyncIterator[ClientSession]:
+    async with (
+        serving(
+            0,
+            live=lambda: health.dead,
+            ready=lambda: health.unready,
+            metrics=Metrics("1.2.3"),
+            host=HOST,
+        ) as port,
+        ClientSession(f"http://{HOST}:{port}") as session,
+    ):
+        yield session
+
+
+async def ask(http: ClientSession, path: str) -> tuple[int, str]:
+    async with http.get(path) as response:
+        return response.status, await response.text()
+
+
+async def test_live_and_ready_are_fine(http: ClientSession) -> None:
+    assert await ask(http, "/livez") == (200, "ok\n")
+    assert await ask(http, "/readyz") == (200, "ok\n")
+
+
+async def test_what_is_wrong_is_said_with_a_503(http: ClientSession, health: Health) -> None:
+    health.unready = "first sync: 12 of 60 kinds listed"
+    assert await ask(http, "/readyz") == (503, "first sync: 12 of 60 kinds listed\n")
+    assert await ask(http, "/livez") == (200, "ok\n")
+    health.dead, health.unready = "the writer ended", None
+    assert await ask(http, "/livez") == (503, "the writer ended\n")
+    assert await ask(http, "/readyz") == (200, "ok\n")
+
+
+async def test_metrics_come_in_the_format_that_prometheus_asks_for(http: ClientSession) -> None:
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0; q=0.8, */*; q=0.1"}
+    async with http.get("/metrics", headers=accept) as response:
+        assert response.headers["Content-Type"].startswith("application/openmetrics-text")
+        assert (await response.text()).endswith("# EOF\n")
+    async with http.get("/metrics") as response:
+        assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        assert "watcher_build_info" in await response.text()
+
+
+async def test_the_first_page_names_the_others(http: ClientSession) -> None:
+    status, text = await ask(http, "/")
+    assert status == 200
+    assert [line.split()[0] for line in text.splitlines()] == ["/livez", "/readyz", "/metrics"]
+
+
+async def test_anything_else_is_refused(http: ClientSession) -> None:
+    assert (await ask(http, "/debug"))[0] == 404
+    async with http.post("/livez") as response:
+        assert response.status == 405
+    async with http.head("/livez") as response:
+        assert response.status == 200
+
+
+async def test_a_port_in_use_is_a_usage_error_that_names_the_setting() -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"^http-port {port}: Address already in use \("):
+            async with serving(
+                port, live=lambda: None, ready=lambda: None, metrics=Metrics(""), host=HOST
+            ):
+                pass
+
+
+async def test_the_server_is_gone_when_the_context_is_left() -> None:
+    async with serving(
+        0, live=lambda: None, ready=lambda: None, metrics=Metrics(""), host=HOST
+    ) as port:
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(HOST, port)

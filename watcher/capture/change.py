@@ -1,0 +1,49 @@
+"""The latest known state of one object, on its way to the bucket."""
+
+from dataclasses import dataclass
+
+import orjson
+
+from watcher.objects.content import Content, Origin
+from watcher.objects.ref import APIResource
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The object is gone, or no longer wanted. `action` is the journal's word for it."""
+
+    action: str = "delete"  # or "left-out": it still exists, but left the selection by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Refetch:
+    """There is a newer state, but no memory to keep it: ask for the object when its turn comes."""
+
+    namespace: str
+    name: str
+
+
+State = Content | Deleted | Refetch
+
+
+@dataclass(slots=True)
+class Change:
+    key: str  # where the object is stored, relative to the cluster's prefix
+    resource: APIResource
+    state: State
+    origin: Origin | None = None  # of Content only
+    received: float | None = None  # loop time of the event that began it; None: from a list
+    tries: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that the state itself takes."""
+        return len(self.state.body) if isinstance(self.state, Content) else 0
+
+    def without_body(self) -> "Change":
+        """The same change, of which only the object's name is kept."""
+        if not isinstance(self.state, Content):
+            return self
+        metadata = orjson.loads(self.state.body)["metadata"]
+        state = Refetch(metadata.get("namespace") or "", metadata["name"])
+        return Change(self.key, self.resource, state, None, self.received)

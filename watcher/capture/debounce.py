@@ -1,0 +1,178 @@
+"""Changes that wait to be written: the newest state of each key, until it has been quiet.
+
+Exists because objects change in bursts and a bucket request is dear: a key is due once it was
+quiet for `debounce`, or has waited for `max_delay`. Promises: newest wins; a key is handed out to
+one writer at a time, and a newer state waits until that one is done; bodies take at most `budget`
+bytes, then only the fact that something changed is kept (`Refetch`), and of a kind with too many
+of those only that it must be listed again (`overflowed`): memory is bounded while a bucket is away.
+"""
+
+import asyncio
+import heapq
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from watcher.capture.change import Change, Refetch
+from watcher.objects.content import Content
+from watcher.objects.ref import APIResource
+
+_TICK = 0.001  # seconds; timers may ring early by the clock's resolution
+MAX_REFETCHES = 500  # of one kind; beyond, one list costs less
+
+
+@dataclass(slots=True)
+class _Waiting:
+    change: Change
+    since: float  # loop time of the first change that is not stored yet
+    due: float
+    queued_at: float = math.nan  # the `due` under which the heap knows it; NaN: it does not
+
+
+@dataclass(slots=True)
+class Pending:
+    """Times are the event loop's, in seconds; sizes are bytes."""
+
+    debounce: float
+    max_delay: float
+    budget: int
+    stalled: bool = False  # nothing can be written at present: don't wait for room
+    overflowed: set[APIResource] = field(default_factory=set)  # kinds to list again
+    _waiting: dict[str, _Waiting] = field(default_factory=dict)
+    _writing: dict[str, _Waiting] = field(default_factory=dict)
+    _heap: list[tuple[float, int, str]] = field(default_factory=list)
+    _number: "count[int]" = field(default_factory=count)
+    _refetches: Counter[APIResource] = field(default_factory=Counter)
+    _bytes: int = 0
+    _flushing: bool = False
+    _sooner: asyncio.Event = field(default_factory=asyncio.Event)
+    _eased: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __len__(self) -> int:
+        """Keys whose newest state is not in the bucket yet."""
+        return len(self._waiting.keys() | self._writing.keys())
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._waiting or key in self._writing
+
+    def waits(self, key: str) -> bool:
+        """Whether a state of this key waits here, not handed out yet."""
+        return key in self._waiting
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes
+
+    def keys_of(self, resource: APIResource) -> list[str]:
+        """Keys of this kind that wait or are being written."""
+        both = (self._waiting, self._writing)
+        return [k for part in both for k, w in part.items() if w.change.resource == resource]
+
+    def oldest(self, now: float) -> float:
+        """For how long the state that waits longest has not been in the bucket; 0 if none waits."""
+        both = (self._waiting, self._writing)
+        return now - min((w.since for part in both for w in part.values()), default=now)
+
+    def offer(self, change: Change, now: float, *, at_once: bool = False) -> None:
+        """Take the newest state of a key. at_once: it is no burst's begin (states from lists)."""
+        kept = self._within_budget(change)
+        if kept is None:
+            return
+        waiting = self._waiting.get(change.key)
+        if waiting is None:
+            waiting = self._waiting[change.key] = _Waiting(kept, now, now)
+        else:
+            self._account(waiting.change, -1)
+            if waiting.change.received is not None:
+                kept = replace(kept, received=waiting.change.received)
+            waiting.change = kept
+        self._account(kept, +1)
+        quiet = now if at_once else min(now + self.debounce, waiting.since + self.max_delay)
+        waiting.due = quiet
+        self._queue(change.key, waiting)
+
+    async def next(self) -> Change:
+        """Wait for a change that is due, and hand it out; `done` or `retry` must follow."""
+        while True:
+            now = asyncio.get_running_loop().time()
+            if change := self._take_due(now + _TICK):
+                return change
+            self._sooner.clear()
+            try:
+                async with asyncio.timeout_at(self._heap[0][0] if self._heap else None):
+                    await self._sooner.wait()
+            except TimeoutError:
+                pass
+
+    def done(self, change: Change) -> None:
+        """It is in the bucket, or needs not be: a newer state of the key may follow."""
+        self._account(self._writing.pop(change.key).change, -1)
+        self._eased.set()
+        if waiting := self._waiting.get(change.key):
+            self._queue(change.key, waiting)
+
+    def retry(self, change: Change, due: float) -> None:
+        """It is not in the bucket: try again at `due`, unless a newer state took its place."""
+        tried = self._writing.pop(change.key)
+        if waiting := self._waiting.get(change.key):
+            waiting.since = min(waiting.since, tried.since)
+            self._account(tried.change, -1)
+        else:
+            waiting = self._waiting[change.key] = _Waiting(tried.change, tried.since, due)
+        self._queue(change.key, waiting)
+
+    def flush(self) -> None:
+        """From now on everything is due at once: we are shutting down, or ran `--once`."""
+        self._flushing = True
+        self._sooner.set()
+
+    async def room(self) -> None:
+        """Wait until bodies fit into memory again, or nothing can be written anyway."""
+        while self._bytes > self.budget and not self.stalled:
+            self._eased.clear()
+            await self._eased.wait()
+
+    def stall(self, stalled: bool) -> None:
+        """Say whether writing is hopeless at present."""
+        self.stalled = stalled
+        self._eased.set()
+
+    def _within_budget(self, change: Change) -> Change | None:
+        """The change as memory allows it to be kept; None: its kind will be listed again."""
+        if not isinstance(change.state, Content) or self._bytes + change.size <= self.budget:
+            return change
+        if self._refetches[change.resource] >= MAX_REFETCHES:
+            self.overflowed.add(change.resource)
+            return None
+        return change.without_body()
+
+    def _account(self, change: Change, sign: int) -> None:
+        self._bytes += sign * change.size
+        if isinstance(change.state, Refetch):
+            self._refetches[change.resource] += sign
+
+    def _queue(self, key: str, waiting: _Waiting) -> None:
+        if waiting.due == waiting.queued_at or key in self._writing:
+            return
+        if not (waiting.queued_at < waiting.due):  # later ones are found when the heap gets there
+            waiting.queued_at = waiting.due
+            heapq.heappush(self._heap, (waiting.due, next(self._number), key))
+            if self._heap[0][2] == key:
+                self._sooner.set()
+
+    def _take_due(self, now: float) -> Change | None:
+        while self._heap and (self._heap[0][0] <= now or self._flushing):
+            queued_at, _, key = heapq.heappop(self._heap)
+            waiting = self._waiting.get(key)
+            if waiting is None or waiting.queued_at != queued_at:
+                continue
+            waiting.queued_at = math.nan
+            if key in self._writing:
+                continue  # `done` queues it again
+            if waiting.due > now and not self._flushing:
+                self._queue(key, waiting)
+                continue
+            self._writing[key] = self._waiting.pop(key)
+            return waiting.change
+        return None

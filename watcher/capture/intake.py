@@ -1,0 +1,167 @@
+"""From an informer's raw objects to changes worth writing: steps 2 to 4 of DESIGN.md section 5.
+
+Exists because nearly everything that a watch says changes nothing that we store: it must end here,
+at the price of cleaning and hashing, with no copy kept. Promises: what equals the bucket is dropped
+only against a ledger entry that is not in doubt, with nothing waiting for its key; an object on its
+way out keeps its last full state; nothing is deleted because a setting changed.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+from watcher.bucket.layout import Layout, kind_segment, parse
+from watcher.bucket.ledger import Ledger
+from watcher.capture.absence import Absence
+from watcher.capture.change import Change, Deleted
+from watcher.capture.debounce import Pending
+from watcher.cluster.client import Event, Item
+from watcher.logs import Log
+from watcher.metrics import Metrics
+from watcher.objects.clean import Cleaner, origin
+from watcher.objects.ref import APIResource, ObjectRef, canonical_group
+from watcher.objects.selection import Selection, is_terminating
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What all kinds share on the way from the cluster to the bucket."""
+
+    layout: Layout
+    cleaner: Cleaner
+    selection: Selection
+    ledger: Ledger
+    pending: Pending
+    absence: Absence
+    metrics: Metrics
+    log: Log
+
+
+class Intake:
+    """One kind's way in: the sink of its informer."""
+
+    def __init__(self, flow: Flow, resource: APIResource, *, named: bool) -> None:
+        """named: `include-kinds` names this very kind, so what is left out by default is not."""
+        self.resource = resource
+        self.synced = False  # a complete list was handed over
+        self.objects = 0  # selected ones in the cluster
+        self.skipped = 0  # objects of the last list that are not selected
+        self.taken = self.unchanged = 0  # states so far
+        self._listing = 0  # selected ones of the list that is being read
+        self._flow = flow
+        self._group = canonical_group(resource.group, resource.resource)
+        self._clean = flow.cleaner.for_resource(resource)
+        identity = frozenset({(self._group, resource.kind)} if named else ())
+        self._selection = replace(flow.selection, named=identity)
+        self._unseen: set[str] = set()  # stored or pending keys that this list has not shown
+        dropped = flow.metrics.changes_dropped.labels
+        self._unchanged, self._terminating = dropped("unchanged"), dropped("terminating")
+
+    def begin(self) -> None:
+        segment = kind_segment(self._group, self.resource.kind)
+        self._listing = self.skipped = 0
+        self._unseen = {
+            *self._flow.ledger.keys_of(segment),
+            *self._flow.pending.keys_of(self.resource),
+        }
+
+    def listed(self, items: list[Item]) -> None:
+        now = asyncio.get_running_loop().time()
+        for item in items:
+            key = self.key(item)
+            self._unseen.discard(key)
+            selected = self._state(key, item, now, listed=True)
+            self._listing += selected
+            self.skipped += not selected
+
+    def complete(self, *, trusted: bool) -> None:
+        self.synced, self.objects = True, self._listing
+        if self._unseen:
+            selected = {key for key in self._unseen if not self._deselected(key)}
+            self._flow.absence.hold(self._unseen - selected)
+            if trusted:
+                self._flow.absence.suspect(self.resource, selected)
+            else:
+                self._flow.absence.hold(selected)
+        self._unseen = set()
+
+    def changed(self, events: list[Event]) -> None:
+        now = asyncio.get_running_loop().time()
+        for event in events:
+            key = self.key(event.object)
+            if event.type == "DELETED":
+                self.objects -= self._selection.left_out(self.resource, event.object) is None
+                self._flow.absence.seen(key)
+                self._remove(key, Deleted(), now)
+            else:
+                selected = self._state(key, event.object, now, listed=False)
+                self.objects += selected and event.type == "ADDED"
+
+    async def room(self) -> None:
+        await self._flow.pending.room()
+
+    def fetched(self, item: Item) -> Change | None:
+        """The change to write for an object that was fetched again; None: it is left out."""
+        if self._selection.left_out(self.resource, item):
+            return None
+        came_from = origin(item)
+        return Change(self.key(item), self.resource, self._clean(item), came_from)
+
+    def listed_late(self, item: Item) -> None:
+        """An object that a list did not show is there all the same."""
+        self._state(self.key(item), item, asyncio.get_running_loop().time(), listed=True)
+
+    def key(self, item: Item) -> str:
+        """Where the object is stored."""
+        metadata: dict[str, Any] = item["metadata"]
+        namespace = metadata.get("namespace") or ""
+        ref = ObjectRef(self._group, self.resource.kind, namespace, metadata["name"])
+        return self._flow.layout.key(ref)
+
+    def _deselected(self, key: str) -> bool:
+        """Whether settings alone, as far as a key tells, leave this object out."""
+        place = parse(key)
+        if place is None:
+            return False
+        metadata = {"namespace": place.namespace, "name": place.name or ""}
+        left_out = self._selection.left_out(self.resource, {"metadata": metadata})
+        return left_out is not None and left_out.by_settings
+
+    def _state(self, key: str, item: Item, now: float, *, listed: bool) -> bool:
+        """Take one state; whether the object is one that we keep."""
+        flow = self._flow
+        flow.absence.seen(key)
+        self.taken += 1
+        if left_out := self._selection.left_out(self.resource, item):
+            flow.metrics.objects_skipped.labels(left_out.reason).inc()
+            if not left_out.by_settings:
+                self._remove(key, Deleted("left-out"), now)
+            elif self._is_kept(key):
+                flow.absence.hold([key])
+            return False
+        if is_terminating(item) and self._is_kept(key):
+            self._terminating.inc()
+            return True
+        came_from = origin(item)
+        try:
+            content = self._clean(item)
+        except Exception:  # one odd object must not end the backup of all others
+            flow.metrics.objects_skipped.labels("error").inc()
+            flow.log.exception("an object cannot be cleaned: it is not backed up", key=key)
+            return False
+        if key not in flow.pending and flow.ledger.get(key).holds(content.fingerprint):
+            self._unchanged.inc()
+            self.unchanged += 1
+            return True
+        received = None if listed else now
+        change = Change(key, self.resource, content, came_from, received)
+        flow.pending.offer(change, now, at_once=listed)
+        return True
+
+    def _remove(self, key: str, how: Deleted, now: float) -> None:
+        if key in self._flow.pending or not self._flow.ledger.get(key).holds(None):
+            change = Change(key, self.resource, how, received=now)
+            self._flow.pending.offer(change, now)
+
+    def _is_kept(self, key: str) -> bool:
+        return key in self._flow.pending or not self._flow.ledger.get(key).holds(None)

@@ -1,0 +1,93 @@
+"""What must be known before the first object is read: whose cluster, whose prefix, what it holds.
+
+Exists because writing into another cluster's prefix is the one thing that cannot be undone.
+Promises: nothing is written before the claim; a fault is said once and tried again until it is
+over, or raised at once where the caller wants an answer (`once`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import TypeVar
+
+from watcher.backoff import Backoff
+from watcher.bucket import checkpoint, owner
+from watcher.bucket.layout import Layout
+from watcher.bucket.ledger import Ledger
+from watcher.bucket.owner import Claim
+from watcher.bucket.store import Store
+from watcher.cluster import client
+from watcher.cluster.api import API
+from watcher.errors import BucketError, ClusterError
+from watcher.logs import Log, Outage
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What capture stands on."""
+
+    cluster_uid: str
+    claim: Claim
+    ledger: Ledger
+
+
+async def prepare(
+    api: API,
+    store: Store,
+    layout: Layout,
+    *,
+    once: bool,
+    say: Callable[[str], None],
+    log: Log,
+    random: Random,
+    clock: Callable[[], datetime],
+) -> Grounds:
+    """Ask the cluster, claim the prefix, list it. say: told what is being waited for.
+
+    Raises RefusedError where the prefix is another cluster's; with `once` ClusterError and
+    BucketError too.
+    """
+
+    async def persist(what: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        outage = Outage(log, what, asyncio.get_running_loop().time)
+        backoff = Backoff(random, first=1.0, longest=30.0)
+        while True:
+            say(f"{what}: {outage.reason or 'in progress'}")
+            try:
+                result = await attempt()
+            except (ClusterError, BucketError) as error:
+                if once:
+                    raise
+                outage.began(str(error))
+                say(f"{what}: {error}")
+                await asyncio.sleep(backoff.next())
+            else:
+                outage.ended()
+                return result
+
+    async def claim() -> Claim:
+        await store.check(layout.prefix)
+        return await owner.claim(store, layout, cluster_uid=uid, at=clock())
+
+    uid = await persist("connecting to the cluster", lambda: client.cluster_uid(api))
+    claimed = await persist("claiming the prefix in the bucket", claim)
+    loaded = await persist("listing the bucket", lambda: checkpoint.load_ledger(store, layout))
+    log.info(
+        "the prefix is ours",
+        bucket=store.name,
+        prefix=layout.prefix,
+        epoch=claimed.epoch,
+        files=len(loaded.ledger),
+        remembered=loaded.remembered,
+    )
+    if loaded.foreign:
+        log.warning("files that are not ours lie under the prefix", count=loaded.foreign)
+    if loaded.unusable and len(loaded.ledger):
+        log.info(
+            "the checkpoint is of no use: files are recognised one by one", why=loaded.unusable
+        )
+    return Grounds(uid, claimed, loaded.ledger)

@@ -1,0 +1,253 @@
+"""Writes due changes to the bucket: steps 6 to 8 of DESIGN.md section 5.
+
+Exists because between "this state is due" and "the bucket holds it" lies everything that can go
+wrong with a request. Promises: no request for what the bucket holds already; a key is in doubt in
+the ledger for as long as a request for it has no answer; a change is tried until it is stored or
+superseded, whatever the error; a key that a stranger wrote is reported and then follows the
+cluster again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from watcher.bucket import metadata
+from watcher.bucket.layout import Layout
+from watcher.bucket.ledger import UNKNOWN, Entry, Ledger, Stored, after_conflict, etag_of
+from watcher.bucket.metadata import Writer as Instance
+from watcher.bucket.owner import Claim
+from watcher.bucket.store import OVERWRITE, Head, Store
+from watcher.capture.change import Change, Deleted, Refetch
+from watcher.capture.debounce import Pending
+from watcher.capture.pace import Pace
+from watcher.errors import (
+    AbsentError,
+    BucketError,
+    ClusterError,
+    PreconditionError,
+    ThrottledError,
+)
+from watcher.logs import Log, Outage
+from watcher.metrics import Metrics
+from watcher.objects.content import Content
+from watcher.objects.yaml import emit
+
+_REFETCH_AGAIN = 5.0  # seconds until the cluster is asked again for an object it did not tell
+_SECRETS = "secrets"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where changes are written, and as whom."""
+
+    store: Store
+    layout: Layout
+    ledger: Ledger
+    claim: Claim
+    instance: Instance
+    secrets: str  # the mode: redact, plain
+
+
+class Writer:
+    """`run()` writes until cancelled; what is pending then stays pending."""
+
+    def __init__(
+        self,
+        target: Target,
+        pending: Pending,
+        pace: Pace,
+        *,
+        refetch: Callable[[Change], Awaitable[Change | None]],
+        metrics: Metrics,
+        log: Log,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """refetch: the present state of an object whose body was not kept; None: it is not there
+        or left out, an event will tell. Raises ClusterError."""
+        self._target = target
+        self._pending = pending
+        self._pace = pace
+        self._refetch = refetch
+        self._metrics = metrics
+        self._log = log
+        self._clock = clock
+        self._time = asyncio.get_running_loop().time
+        self._outage = Outage(log, "writing to the bucket", self._time)
+        self.written = self.unchanged = self.deleted = 0
+
+    @property
+    def failing(self) -> str | None:
+        """Why nothing can be written at present; None: the last request went well."""
+        return self._outage.reason
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._pace.turn()
+                try:
+                    change = await self._pending.next()
+                except asyncio.CancelledError:
+                    self._pace.unused()
+                    raise
+                group.create_task(self._bring(change))
+
+    async def _bring(self, change: Change) -> None:
+        """One try to bring a change into the bucket, and the bookkeeping that follows from it."""
+        began = self._time()
+        try:
+            action = await self._write(change)
+        except BucketError as error:
+            self._note_failure(error, began)
+            self._pending.retry(change, self._time() + _patience(change))
+        except ClusterError as error:
+            self._pace.unused()
+            self._log.debug("an object cannot be fetched", key=change.key, reason=str(error))
+            self._pending.retry(change, self._time() + _REFETCH_AGAIN)
+        except asyncio.CancelledError:
+            self._pace.unused()
+            self._pending.retry(change, self._time())
+            raise
+        except Exception:  # one odd object must not end the backup of all others
+            self._pace.unused()
+            self._pending.done(change)
+            self._metrics.objects_skipped.labels("error").inc()
+            self._log.exception("an object cannot be written: it is not backed up", key=change.key)
+        else:
+            self._note_success(change, action)
+            self._pending.done(change)
+
+    async def _write(self, change: Change) -> str | None:
+        """What was done in the bucket (the journal's word for it); None: nothing had to be."""
+        state = change.state
+        if isinstance(state, Refetch):
+            fetched = await self._refetch(change)
+            if fetched is None:
+                return None
+            change, state = fetched, fetched.state
+        if isinstance(state, Deleted):
+            return await self._remove(change.key, state)
+        assert isinstance(state, Content)
+        return await self._store(change, state)
+
+    async def _store(self, change: Change, content: Content) -> str | None:
+        ledger, key = self._target.ledger, change.key
+        if ledger.get(key).holds(content.fingerprint):
+            return None
+        body = emit(content)
+        if await self._recognise(key, body, content):
+            return None
+        existed = ledger.get(key).stored is not None
+        for _ in range(2):
+            entry = ledger.get(key)
+            ledger.put(key, entry.sent())
+            try:
+                etag = await self._put(change, content, body, entry)
+            except PreconditionError:
+                self._metrics.bucket_retries.labels("conflict").inc()
+                await self._learn(key, body, content)
+                if ledger.get(key).holds(content.fingerprint):
+                    break  # our own write, of which we never had the answer
+            else:
+                ledger.put(key, Entry(Stored(etag, content.fingerprint)))
+                break
+        else:
+            raise PreconditionError(f"{key} keeps changing under us")
+        return "update" if existed else "create"
+
+    async def _put(self, change: Change, content: Content, body: bytes, entry: Entry) -> str:
+        target = self._target
+        secrets = target.secrets if change.resource.label == _SECRETS else ""
+        return await target.store.put(
+            target.layout.prefix + change.key,
+            body,
+            metadata=metadata.of_version(
+                content, change.origin, target.instance, self._clock(), secrets
+            ),
+            mode=entry.precondition() if target.claim.conditional else OVERWRITE,
+        )
+
+    async def _remove(self, key: str, how: Deleted) -> str | None:
+        ledger = self._target.ledger
+        if ledger.get(key).holds(None):
+            return None
+        ledger.put(key, ledger.get(key).sent())
+        await self._target.store.delete(self._target.layout.prefix + key)
+        ledger.put(key, Entry())
+        return how.action
+
+    async def _recognise(self, key: str, body: bytes, content: Content) -> bool:
+        """Whether a file of which only the ETag is known (no checkpoint told more) is this one."""
+        entry = self._target.ledger.get(key)
+        if entry.stored is None or entry.in_doubt or entry.stored.fingerprint != UNKNOWN:
+            return False
+        if self._target.claim.etag_is_md5:
+            known = entry.stored.recognised(body, content.fingerprint)
+        elif self._target.store.has_metadata and (head := await self._head(key)):
+            known = metadata.stored(head)
+        else:
+            return False
+        self._target.ledger.put(key, Entry(known))
+        return known.fingerprint == content.fingerprint
+
+    async def _learn(self, key: str, body: bytes, content: Content) -> None:
+        """After a refused condition: what is in the bucket, and did we write it?"""
+        head = await self._head(key)
+        found = None
+        ours = False
+        if head is not None:
+            found = metadata.stored(head)
+            writer = metadata.written_by(head.metadata)
+            ours = writer is not None and writer.epoch <= self._target.claim.epoch
+            if self._target.claim.etag_is_md5 and head.etag == etag_of(body):
+                found, ours = Stored(head.etag, content.fingerprint), True
+        entry = after_conflict(found, ours=ours)
+        if entry is None:
+            self._log.warning("somebody else wrote to the bucket: overwritten", key=key)
+            self._metrics.bucket_retries.labels("stranger").inc()
+            assert found is not None
+            entry = Entry(Stored(found.etag, UNKNOWN))
+        self._target.ledger.put(key, entry)
+
+    async def _head(self, key: str) -> Head | None:
+        try:
+            return await self._target.store.head(self._target.layout.prefix + key)
+        except AbsentError:
+            return None
+
+    def _note_failure(self, error: BucketError, began: float) -> None:
+        if isinstance(error, ThrottledError):
+            self._pace.was_throttled(began, error.retry_after)
+        else:
+            self._pace.failed(began)
+        self._metrics.bucket_retries.labels(_reason(error)).inc()
+        self._outage.began(str(error))
+        self._pending.stall(True)
+
+    def _note_success(self, change: Change, action: str | None) -> None:
+        if action is None:
+            self._pace.unused()
+            self._metrics.changes_dropped.labels("unchanged").inc()
+            self.unchanged += 1
+            return
+        self._pace.went_well()
+        self._outage.ended()
+        self._pending.stall(False)
+        self._metrics.changes.labels(change.resource.label, action).inc()
+        if action in ("create", "update"):
+            self.written += 1
+            self._metrics.last_put.set(self._clock().timestamp())
+        else:
+            self.deleted += 1
+        if change.received is not None:
+            self._metrics.capture_lag.observe(self._time() - change.received)
+
+
+def _patience(change: Change) -> float:
+    """Seconds until this key is tried again; what concerns all keys is the pace's matter."""
+    change.tries += 1
+    return min(30.0, 0.25 * 2.0 ** min(change.tries, 10))
+
+
+def _reason(error: BucketError) -> str:
+    return type(error).__name__.removesuffix("Error").lower()
