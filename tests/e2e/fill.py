@@ -1,0 +1,115 @@
+"""Puts the population into a real cluster, fast, and waits until the cluster has settled.
+
+Exists because 10,000 objects through kubectl take many minutes. Promises: `fill` returns when
+every object is there and, with controllers, everything runs that is to run.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from itertools import chain
+
+import aiohttp
+
+from tests.e2e.api import API, APIError, Object
+from tests.e2e.control_plane import ControlPlane
+from tests.e2e.population import cluster_wide, namespace
+from tests.e2e.process import until
+
+_AT_ONCE = 24
+
+
+def fill(plane: ControlPlane, *, namespaces: int, seed: int = 0) -> None:
+    """Some 55 objects a namespace where controllers run, and 150 of the cluster's own."""
+    wide = list(cluster_wide(seed))
+    kinds = [item for item in wide if item["kind"] == "CustomResourceDefinition"]
+    others = [item for item in wide if item["kind"] != "CustomResourceDefinition"]
+    spaces = [
+        list(namespace(seed, number, workloads=plane.has_controllers))
+        for number in range(namespaces)
+    ]
+    create(plane.api(), kinds)
+    until(lambda: _established(plane.api()), "established CRDs")
+    create(plane.api(), [space[0] for space in spaces])
+    if plane.has_controllers:
+        until(lambda: _accounts(plane.api()) >= namespaces, "default service accounts")
+    create(plane.api(), chain(others, *(space[1:] for space in spaces)))
+    if plane.has_controllers:
+        until(lambda: not _unfinished(plane.api()), "running workloads", timeout=180, poll=1)
+
+
+def create(api: API, objects: Iterable[Object]) -> None:
+    """Create objects whose kinds are served, many at a time, in no certain order.
+
+    Raises an ExceptionGroup of APIErrors: the first refusals.
+    """
+    asyncio.run(_create(api, list(objects)))
+
+
+def collection(item: Object) -> str:
+    """Where objects of its kind and namespace are listed: /apis/apps/v1/namespaces/a/deployments"""
+    version, kind = item["apiVersion"], item["kind"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    space = item["metadata"].get("namespace")
+    return f"{root}/{f'namespaces/{space}/' if space else ''}{_plural(kind.lower())}"
+
+
+def _plural(kind: str) -> str:
+    if kind.endswith(("ss", "x")):
+        return f"{kind}es"
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return kind if kind.endswith("s") else f"{kind}s"
+
+
+async def _create(api: API, objects: list[Object]) -> None:
+    waiting = iter(objects)
+    refused: list[APIError] = []
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        for item in waiting:
+            async with session.post(api.url + collection(item), json=item) as answer:
+                if answer.status >= 400:
+                    refused.append(APIError(answer.status, await answer.text()))
+
+    async with (
+        aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {api.token}"},
+            connector=aiohttp.TCPConnector(limit=0, ssl=api.tls),
+        ) as session,
+        asyncio.TaskGroup() as workers,
+    ):
+        for _ in range(_AT_ONCE):
+            workers.create_task(work(session))
+    if refused:
+        raise ExceptionGroup(f"{len(refused)} objects refused", refused[:10])
+
+
+def _established(api: API) -> bool:
+    return all(
+        api.answers(f"/apis/{path}?limit=1")
+        for path in (
+            "cert-manager.io/v1/certificates",
+            "certificates.example.com/v1/certificates",
+            "fleet.example.com/v1/fleets",
+        )
+    )
+
+
+def _accounts(api: API) -> int:
+    path = "/api/v1/serviceaccounts?fieldSelector=metadata.name=default"
+    return len(api.get(path)["items"])
+
+
+def _unfinished(api: API) -> list[str]:
+    """Workloads that the controllers are not done with."""
+    counts = {
+        "/apis/apps/v1/deployments": ("replicas", "availableReplicas"),
+        "/apis/apps/v1/statefulsets": ("replicas", "availableReplicas"),
+        "/apis/batch/v1/jobs": ("completions", "succeeded"),
+    }
+    return [
+        f"{path} {item['metadata']['namespace']}/{item['metadata']['name']}"
+        for path, (wanted, done) in counts.items()
+        for item in api.get(path)["items"]
+        if item["spec"].get(wanted, 1) != item["status"].get(done, 0)
+    ]
