@@ -27,6 +27,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import botocore.exceptions as boto
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import get_session
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -60,10 +61,48 @@ class _Refused(Exception):
         self.answer = answer
 
 
+class _Credentials(AioCredentials):  # type: ignore[misc]
+    """What requests are signed with, from the same source anew once it has expired there.
+
+    botocore renews what says when it expires. But a file that somebody else rewrites does not say.
+    Plays both of botocore's parts: the provider, and the credentials that a client keeps.
+    """
+
+    def __init__(self, keys: tuple[str, str]) -> None:
+        super().__init__("", "")  # nobody reads these: signers ask for frozen ones
+        self._keys = keys
+        self._renewing = asyncio.Lock()
+        self.current: Any = None
+
+    async def renew(self, expired: Any) -> None:
+        """Load again, unless somebody has since `expired` was `current`."""
+        async with self._renewing:
+            if self.current is expired:
+                self.current = await self._load()
+
+    async def load_credentials(self) -> "_Credentials":
+        await self.renew(None)
+        return self
+
+    async def get_frozen_credentials(self) -> Any:
+        try:
+            return await self.current.get_frozen_credentials()
+        except RuntimeError as error:  # botocore's word for new ones that have expired as well
+            raise boto.CredentialRetrievalError(provider="AWS", error_msg=str(error)) from error
+
+    async def _load(self) -> Any:
+        session = get_session()
+        if any(self._keys):
+            session.set_credentials(*self._keys)
+        if (found := await session.get_credentials()) is None:
+            raise boto.NoCredentialsError
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Connection:
     client: Any  # aiobotocore's
-    credentials: Any
+    credentials: _Credentials
     http: aiohttp.ClientSession
     url: str  # of the bucket, with its last slash
     proxy: str | None
@@ -153,19 +192,18 @@ class S3(Store):
         self, prefix: str, *, start_after: str = ""
     ) -> AsyncGenerator[list[Listed], None]:
         start = {"StartAfter": start_after} if start_after else {}
-        while start is not None:
+        more = True
+        while more:
             answer = await self._call("LIST", prefix, "list_objects_v2", Prefix=prefix, **start)
             if found := answer.get("Contents"):
                 yield [Listed(it["Key"], it["ETag"], it["Size"]) for it in found]
-            if not answer["IsTruncated"]:
-                return
-            start = {"ContinuationToken": answer["NextContinuationToken"]}
+            more = answer["IsTruncated"]
+            start = {"ContinuationToken": answer.get("NextContinuationToken", "")}
 
     async def close(self) -> None:
         if connection := self._connection:
             self._connection = None
             await connection.opened.aclose()
-            await connection.http.close()
 
     # One request
 
@@ -178,10 +216,12 @@ class S3(Store):
     async def _request(self, ask: Ask, send: Callable[[_Connection], Awaitable[_T]]) -> _T:
         """Send, in a connection whose credentials are good. Raises BucketError only."""
         connection = await self._connect(ask)
+        used = connection.credentials.current
         try:
             return await self._once(ask, send, connection)
         except ExpiredError:
-            return await self._once(ask, send, await self._connect(ask, instead_of=connection))
+            connection = await self._connect(ask, expired=used)
+            return await self._once(ask, send, connection)
 
     async def _once(
         self, ask: Ask, send: Callable[[_Connection], Awaitable[_T]], connection: _Connection
@@ -227,27 +267,28 @@ class S3(Store):
 
     # Connecting
 
-    async def _connect(self, ask: Ask, *, instead_of: _Connection | None = None) -> _Connection:
-        """A connection with credentials that haven't expired; a new one instead of an old one."""
+    async def _connect(self, ask: Ask, *, expired: Any = None) -> _Connection:
+        """The connection, its credentials good and not those that expired."""
         try:
             async with self._opening:
-                if self._connection is None or self._connection is instead_of:
-                    self._connection = await self._open(instead_of)
+                if self._connection is None:
+                    self._connection = await self._open()
             connection = self._connection
-            await _refresh(connection.credentials)
+            if expired is not None:
+                await connection.credentials.renew(expired)
+            # A refusal here is one of STS; while a request is signed, it would pass for S3's.
+            await connection.credentials.get_frozen_credentials()
         except (*FAILURES, ValueError) as error:
             raise failure(error, ask) from error
         return connection
 
-    async def _open(self, old: _Connection | None) -> _Connection:
+    async def _open(self) -> _Connection:
         session = get_session()
         # Nobody reads LastModified, and parsing it is half the cost of a listing.
         parsers = session.get_component("response_parser_factory")
         parsers.set_parser_defaults(timestamp_parser=lambda text: text)
-        if any(self._keys):
-            session.set_credentials(*self._keys)
-        if (credentials := await session.get_credentials()) is None:
-            raise boto.NoCredentialsError
+        credentials = _Credentials(self._keys)
+        session.register_component("credential_provider", credentials)
         ca_file = self._ca_file or session.get_config_variable("ca_bundle") or get_cert_path(True)
         try:
             tls = await asyncio.to_thread(_tls, str(ca_file))
@@ -275,10 +316,8 @@ class S3(Store):
                     ),
                 )
             )
+            http = await opened.enter_async_context(self._http(tls))
             url = self._url(client.meta.endpoint_url)
-            if old:
-                await old.opened.aclose()
-            http = old.http if old else self._http(tls)
             proxy = get_environ_proxies(url).get(urlsplit(url).scheme)
             return _Connection(client, credentials, http, url, proxy, opened.pop_all())
 
@@ -296,13 +335,6 @@ class S3(Store):
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
-
-
-async def _refresh(credentials: Any) -> None:
-    try:
-        await credentials.get_frozen_credentials()
-    except RuntimeError as error:  # what botocore raises where the new ones have expired as well
-        raise boto.CredentialRetrievalError(provider="the chain", error_msg=str(error)) from error
 
 
 def _tls(ca_file: str) -> ssl.SSLContext:

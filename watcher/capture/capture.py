@@ -7,7 +7,6 @@ sync counts as done only when all that the first lists brought is in the bucket.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
@@ -18,6 +17,7 @@ from watcher.bucket.store import Store
 from watcher.capture.absence import Absence
 from watcher.capture.change import Change, Deleted, Refetch
 from watcher.capture.debounce import Pending
+from watcher.capture.headway import POLL, Headway, Progress, Summary
 from watcher.capture.intake import Flow
 from watcher.capture.pace import Pace
 from watcher.capture.roster import Roster
@@ -28,8 +28,8 @@ from watcher.cluster import client
 from watcher.cluster.api import API
 from watcher.cluster.client import Item
 from watcher.cluster.kinds import KindFilter
-from watcher.errors import BucketError, ClusterError
-from watcher.logs import Log, Outage
+from watcher.errors import BucketError
+from watcher.logs import Log
 from watcher.metrics import Metrics
 from watcher.objects.clean import Cleaner
 from watcher.objects.ref import APIResource
@@ -38,31 +38,8 @@ from watcher.objects.stored import name_of
 from watcher.settings import Settings
 
 _CHECKPOINT_EVERY = 50_000  # writes
-_CHECKPOINT_PAUSE = 60.0  # seconds until a checkpoint that failed is tried again
-_ONCE_GIVES_UP = 60.0  # seconds without progress, while something fails
-_LATE = 60.0  # seconds past max-delay after which capture does not work
-_POLL = 0.1  # seconds between two looks at how far we are
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    kinds: int
-    kinds_listed: int
-    objects: int
-    written: int
-    pending: int
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What one run did. failed: a line for each thing that could not be backed up."""
-
-    written: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-    skipped: int = 0
-    failed: tuple[str, ...] = ()
-    seconds: float = 0.0
+_CHECKPOINT_PAUSE = 60.0  # seconds between two looks whether it is time
+_CHECKPOINT_TIME = 5.0  # seconds that writing it may take while somebody waits for it
 
 
 class Capture:
@@ -91,7 +68,6 @@ class Capture:
         self._clock = clock
         self._time = asyncio.get_running_loop().time
         self._tasks: list[asyncio.Task[None]] = []
-        self._first_sync_done = False
         self._pending = Pending(settings.debounce, settings.max_delay, settings.memory_budget)
         self._absence = Absence(
             api,
@@ -140,6 +116,14 @@ class Capture:
             log=log,
             clock=clock,
         )
+        self._headway = Headway(
+            self._roster,
+            self._pending,
+            self._absence,
+            self._writer,
+            self._watchfulness,
+            settings.max_delay,
+        )
         self._show_gauges()
 
     async def run(
@@ -163,109 +147,46 @@ class Capture:
             observing = group.create_task(self._metrics.observe_event_loop(), name="loop lag")
             self._tasks = [writing, informing, asking, keeping, observing]
             if progress:
-                self._tasks.append(group.create_task(self._report(progress), name="progress"))
-            await self._until_done(once, stop)
-            failed = self._failed()
-            skipped = sum(intake.skipped for intake in self._roster.intakes)
+                reporting = self._headway.report(progress)
+                self._tasks.append(group.create_task(reporting, name="progress"))
+            await self._headway.until_synced(stop, patient=not once)
             if not once:
-                self._log.info("stopping", pending=len(self._pending))
+                await self._go_on_until(stop)
             for task in (informing, asking, keeping):
                 task.cancel()
-            await self._write_what_is_pending()
-            await self._save_checkpoint()
+            deadline = self._time() + self._settings.grace_period
+            await self._write_what_is_pending(deadline)
+            await self._save_checkpoint(max(deadline - self._time(), _CHECKPOINT_TIME))
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
         if not once:
             self._log.info("stopped", pending=len(self._pending))
-        return Summary(
-            written=self._writer.written,
-            unchanged=self._writer.unchanged + self._unchanged_at_intake(),
-            deleted=self._writer.deleted,
-            skipped=skipped,
-            failed=failed,
-            seconds=self._time() - began,
-        )
+        return self._headway.summary(self._time() - began)
 
     def unready(self) -> str | None:
         """Why the backup cannot be relied on now; None: it can."""
-        if not self._first_sync_done:
-            seen = self._progress()
-            failing = self._writer.failing or self._watchfulness.unreachable
-            return (
-                f"first sync: {seen.kinds_listed} of {seen.kinds} kinds listed,"
-                f" {seen.pending} objects to write" + (f" ({failing})" if failing else "")
-            )
-        if self._watchfulness.unreachable:
-            return self._watchfulness.unreachable
-        late = self._pending.oldest(self._time())
-        if late > self._settings.max_delay + _LATE:
-            reason = self._writer.failing or "the bucket is too slow"
-            return f"the oldest change waits for {late:.0f} s: {reason}"
-        return None
+        return self._headway.unready()
 
     def unhealthy(self) -> str | None:
         """Why the process should be started anew; None: it should not."""
         ended = [task.get_name() for task in self._tasks if task.done()]
         return f"ended: {', '.join(ended)}" if ended else None
 
-    async def _until_done(self, once: bool, stop: asyncio.Event) -> None:
-        await self._until_first_sync(once, stop)
-        if not stop.is_set() and not once:
-            self._first_sync_done = True
-            self._log.info("the bucket equals the cluster", objects=self._progress().objects)
-            await self._save_checkpoint()
+    async def _go_on_until(self, stop: asyncio.Event) -> None:
+        if not stop.is_set():
+            objects = self._headway.progress().objects
+            self._log.info("the bucket equals the cluster", objects=objects)
+            await self._save_checkpoint(_CHECKPOINT_TIME)
             await stop.wait()
+        self._log.info("stopping", pending=len(self._pending))
 
-    async def _until_first_sync(self, once: bool, stop: asyncio.Event) -> None:
-        """Until all kinds that can be listed are, and what they brought is in the bucket."""
-        listed_at: float | None = None
-        moved, moved_at = -1, self._time()
-        while not stop.is_set():
-            await asyncio.sleep(_POLL)
-            now = self._time()
-            if not self._all_listed():
-                listed_at = None
-            elif listed_at is None:
-                listed_at = now
-            elif now - self._pending.oldest(now) > listed_at and self._absence.settled:
-                return
-            done = self._writer.written + self._writer.deleted + self._writer.unchanged
-            done += sum(intake.taken for intake in self._roster.intakes)
-            if done != moved:
-                moved, moved_at = done, now
-            elif once and now - moved_at > _ONCE_GIVES_UP:
-                self._raise_why_nothing_moves()
-
-    def _all_listed(self) -> bool:
-        """Whether each kind is listed, or cannot be."""
-        return self._roster.looked and all(
-            intake.synced or self._watchfulness.failure(intake.resource)
-            for intake in self._roster.intakes
-        )
-
-    def _raise_why_nothing_moves(self) -> None:
-        if reason := self._writer.failing:
-            raise BucketError(reason)
-        if reason := self._watchfulness.unreachable:
-            raise ClusterError(reason)
-
-    def _failed(self) -> tuple[str, ...]:
-        failures = (
-            (intake.resource.label, self._watchfulness.failure(intake.resource))
-            for intake in self._roster.intakes
-            if not intake.synced
-        )
-        return tuple(f"{label} not backed up: {why or 'not listed yet'}" for label, why in failures)
-
-    async def _write_what_is_pending(self) -> None:
-        if not len(self._pending):
-            return
+    async def _write_what_is_pending(self, deadline: float) -> None:
         self._pending.flush()
         try:
-            async with asyncio.timeout(self._settings.grace_period):
+            async with asyncio.timeout_at(deadline):
                 while len(self._pending):
-                    await asyncio.sleep(_POLL)
+                    await asyncio.sleep(POLL)
         except TimeoutError:
             self._log.error(
                 "the grace period is over: the next start will write the rest",
@@ -273,10 +194,10 @@ class Capture:
                 reason=self._writer.failing,
             )
 
-    async def _save_checkpoint(self) -> None:
-        outage = Outage(self._log, "writing the checkpoint", self._time)
+    async def _save_checkpoint(self, seconds: float) -> None:
+        """Within so many seconds. Without one the next start is slower, nothing else."""
         try:
-            async with asyncio.timeout(self._settings.grace_period):
+            async with asyncio.timeout(seconds):
                 await checkpoint.save(
                     self._store,
                     self._layout,
@@ -285,7 +206,8 @@ class Capture:
                     at=self._clock(),
                 )
         except (BucketError, TimeoutError) as error:
-            outage.began(str(error) or "timeout")
+            reason = str(error) or f"no answer within {seconds:.0f} s"
+            self._log.warning("the checkpoint could not be written", reason=reason)
 
     async def _keep_checkpoint(self) -> None:
         saved = 0
@@ -293,26 +215,8 @@ class Capture:
             await asyncio.sleep(_CHECKPOINT_PAUSE)
             writes = self._writer.written + self._writer.deleted
             if writes - saved >= _CHECKPOINT_EVERY:
-                await self._save_checkpoint()
+                await self._save_checkpoint(_CHECKPOINT_PAUSE)
                 saved = writes
-
-    async def _report(self, progress: Callable[[Progress], None]) -> None:
-        while True:
-            progress(self._progress())
-            await asyncio.sleep(_POLL)
-
-    def _progress(self) -> Progress:
-        intakes = self._roster.intakes
-        return Progress(
-            kinds=len(intakes),
-            kinds_listed=sum(intake.synced for intake in intakes),
-            objects=sum(intake.objects for intake in intakes),
-            written=self._writer.written,
-            pending=len(self._pending),
-        )
-
-    def _unchanged_at_intake(self) -> int:
-        return sum(intake.unchanged for intake in self._roster.intakes)
 
     async def _refetch(self, change: Change) -> Change | None:
         intake = self._roster.intake_of(change.resource)
@@ -350,7 +254,7 @@ class Capture:
         metrics.pending_bytes.set_function(lambda: pending.bytes)
         metrics.oldest_pending.set_function(lambda: pending.oldest(self._time()))
         metrics.deletes_held.set_function(lambda: self._absence.held)
-        metrics.objects.labels("cluster").set_function(lambda: self._progress().objects)
+        metrics.objects.labels("cluster").set_function(lambda: self._headway.progress().objects)
         metrics.objects.labels("bucket").set_function(lambda: len(self._grounds.ledger))
         metrics.secrets_redacted.set_function(self._secrets_redacted)
 

@@ -18,7 +18,8 @@ from typing import Protocol, TypeVar
 from watcher.bucket.layout import Layout
 from watcher.bucket.opening import open_store
 from watcher.bucket.store import Store
-from watcher.capture.capture import Capture, Progress, Summary
+from watcher.capture.capture import Capture
+from watcher.capture.headway import Progress, Summary
 from watcher.capture.start import prepare
 from watcher.cluster.api import API
 from watcher.cluster.connection import connect
@@ -117,7 +118,7 @@ async def follow(
         )
         grounds = await _unless(stop, preparing)
         if grounds is None:
-            return Summary()
+            return Summary(failed=(f"stopped while {waiting_for}",) if once else ())
         capture = Capture(
             api,
             store,

@@ -1,0 +1,151 @@
+"""How far the backup is: for the progress line, /readyz and the last line of `--once`.
+
+Exists so that "done", "ready" and "stuck" are each decided once, from what the parts say of
+themselves. Promises: the first sync is done only when all that the first lists brought is in the
+bucket; a kind that cannot be read holds up neither, but is named.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from watcher.capture.absence import Absence
+from watcher.capture.debounce import Pending
+from watcher.capture.roster import Roster
+from watcher.capture.watchfulness import Watchfulness
+from watcher.capture.writer import Writer
+from watcher.errors import BucketError, ClusterError
+
+POLL = 0.1  # seconds between two looks
+_GIVES_UP = 60.0  # seconds without any progress, while something fails
+_LATE = 60.0  # seconds past max-delay after which capture does not work
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    kinds: int
+    kinds_listed: int
+    objects: int
+    written: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one run did. failed: a line for each thing that could not be backed up."""
+
+    written: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    failed: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Headway:
+    roster: Roster
+    pending: Pending
+    absence: Absence
+    writer: Writer
+    watchfulness: Watchfulness
+    max_delay: float  # seconds
+    synced: bool = False  # the first sync is in the bucket
+
+    async def until_synced(self, stop: asyncio.Event, *, patient: bool) -> None:
+        """Until the first sync is in the bucket, or `stop`.
+
+        Not `patient`: raises ClusterError or BucketError when nothing moves any more.
+        """
+        clock = asyncio.get_running_loop().time
+        listed_at: float | None = None
+        moved, moved_at = -1, clock()
+        while not stop.is_set():
+            await asyncio.sleep(POLL)
+            now = clock()
+            if not self._all_listed():
+                listed_at = None
+            elif listed_at is None:
+                listed_at = now
+            elif now - self.pending.oldest(now) > listed_at and self.absence.settled:
+                self.synced = True
+                return
+            if (done := self._steps()) != moved:
+                moved, moved_at = done, now
+            elif not patient and now - moved_at > _GIVES_UP:
+                self._raise_why_nothing_moves()
+
+    def unready(self) -> str | None:
+        """Why the backup cannot be relied on now; None: it can."""
+        if not self.synced:
+            seen = self.progress()
+            failing = self.writer.failing or self.watchfulness.unreachable
+            return (
+                f"first sync: {seen.kinds_listed} of {seen.kinds} kinds listed,"
+                f" {seen.pending} objects to write" + (f" ({failing})" if failing else "")
+            )
+        if self.watchfulness.unreachable:
+            return self.watchfulness.unreachable
+        late = self.pending.oldest(asyncio.get_running_loop().time())
+        if late > self.max_delay + _LATE:
+            reason = self.writer.failing or "the bucket is too slow"
+            return f"the oldest change waits for {late:.0f} s: {reason}"
+        return None
+
+    def progress(self) -> Progress:
+        intakes = self.roster.intakes
+        return Progress(
+            kinds=len(intakes),
+            kinds_listed=sum(intake.synced for intake in intakes),
+            objects=sum(intake.objects for intake in intakes),
+            written=self.writer.written,
+            pending=len(self.pending),
+        )
+
+    async def report(self, show: Callable[[Progress], None]) -> None:
+        """Show how far we are, until cancelled."""
+        while True:
+            show(self.progress())
+            await asyncio.sleep(POLL)
+
+    def summary(self, seconds: float) -> Summary:
+        """What was done up to now, and what was not."""
+        intakes = self.roster.intakes
+        return Summary(
+            written=self.writer.written,
+            unchanged=self.writer.unchanged + sum(intake.unchanged for intake in intakes),
+            deleted=self.writer.deleted,
+            skipped=sum(intake.skipped for intake in intakes),
+            failed=tuple(self._failures()),
+            seconds=seconds,
+        )
+
+    def _all_listed(self) -> bool:
+        """Whether each kind is listed, or cannot be."""
+        return self.roster.looked and all(
+            intake.synced or self.watchfulness.failure(intake.resource)
+            for intake in self.roster.intakes
+        )
+
+    def _steps(self) -> int:
+        taken = sum(intake.taken for intake in self.roster.intakes)
+        return taken + self.writer.written + self.writer.deleted + self.writer.unchanged
+
+    def _raise_why_nothing_moves(self) -> None:
+        if reason := self.writer.failing:
+            raise BucketError(reason)
+        if reason := self.watchfulness.unreachable:
+            raise ClusterError(reason)
+
+    def _failures(self) -> list[str]:
+        lines = [
+            f"{intake.resource.label} not backed up:"
+            f" {self.watchfulness.failure(intake.resource) or 'not listed yet'}"
+            for intake in self.roster.intakes
+            if not intake.synced
+        ]
+        if not self.roster.looked:
+            lines.append("nothing backed up: the cluster's kinds are not known yet")
+        if waiting := len(self.pending):
+            lines.append(f"{waiting} changes not written: {self.writer.failing or 'no time left'}")
+        return lines
