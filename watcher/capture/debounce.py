@@ -19,6 +19,7 @@ from watcher.objects.content import Content
 from watcher.objects.ref import APIResource
 
 _TICK = 0.001  # seconds; timers may ring early by the clock's resolution
+_LISTS_SHARE = 1 / 8  # of the budget: some thousand objects, enough to keep all writers busy
 MAX_REFETCHES = 500  # of one kind; beyond, one list costs less
 
 
@@ -128,8 +129,9 @@ class Pending:
         self._sooner.set()
 
     async def room(self) -> None:
-        """Wait until bodies fit into memory again, or nothing can be written anyway."""
-        while self._bytes > self.budget and not self.stalled:
+        """Wait until a list may go on: it fills its share of the budget, and then comes as fast as
+        the bucket takes it; unless nothing can be written, for continue tokens live 5 minutes."""
+        while self._bytes > self.budget * _LISTS_SHARE and not self.stalled:
             self._eased.clear()
             await self._eased.wait()
 
