@@ -16,7 +16,7 @@ from watcher.capture.watchfulness import Watchfulness
 from watcher.capture.writer import Writer
 from watcher.errors import BucketError, ClusterError
 
-POLL = 0.1  # seconds between two looks
+POLL = 0.25  # seconds between two looks
 _GIVES_UP = 60.0  # seconds without any progress, while something fails
 _LATE = 60.0  # seconds past max-delay after which capture does not work
 

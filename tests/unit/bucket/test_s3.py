@@ -1,5 +1,6 @@
 """S3 beyond the contract: what is sent, what is said when it fails, and credentials that end."""
 
+import asyncio
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -98,6 +99,7 @@ def requests() -> Requests:
 
 def opened(endpoint: str, observe: Requests | None = None, **different: object) -> S3:
     settings: dict[str, object] = {
+        "bucket": "backups",
         "endpoint": endpoint,
         "access_key": "access",
         "secret_key": "secret",
@@ -106,7 +108,7 @@ def opened(endpoint: str, observe: Requests | None = None, **different: object) 
         "observe": (Requests() if observe is None else observe).observe,
         **different,
     }
-    return S3("backups", **settings)  # type: ignore[arg-type]
+    return S3(**settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -178,7 +180,34 @@ async def test_requests_go_through_a_proxy_of_the_environment(
     ] * 2
 
 
-def test_aws_is_addressed_by_the_buckets_name_and_region() -> None:
+@pytest.mark.parametrize(
+    ("bucket", "region", "host"),
+    [
+        ("backups", "eu-west-1", "backups.s3.eu-west-1.amazonaws.com"),
+        ("backups", "cn-north-1", "backups.s3.cn-north-1.amazonaws.com.cn"),
+        ("my.backups", "eu-west-1", "s3.eu-west-1.amazonaws.com"),
+    ],
+)
+async def test_aws_is_asked_at_the_buckets_own_host_unless_dots_forbid_it(
+    bucket: str, region: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        address, port = proxy.sockets[0].getsockname()
+        monkeypatch.setenv("https_proxy", f"http://{address}:{port}")
+        for ask in (put, check):
+            store = opened("", bucket=bucket, region=region)
+            assert "HTTPS_PROXY" in str(await failing(ask(store), store))
+    assert asked == [f"CONNECT {host}:443 HTTP/1.1\r\n".encode()] * 2
+
+
+def test_messages_name_the_bucket_and_where_it_is() -> None:
     assert opened("", region="eu-west-1").name == "s3://backups in eu-west-1"
     assert opened("http://minio:9000/").name == "s3://backups at http://minio:9000"
 
@@ -343,6 +372,22 @@ async def test_expired_credentials_are_fetched_anew_and_the_request_repeated(
     await store.delete(KEY)
     await store.close()
     assert len(server.requests) == 3
+
+
+async def test_requests_that_expire_together_all_come_through(server: Server, chain: Path) -> None:
+    def only_second(request: web.Request) -> web.Response:
+        if "Credential=second/" in request.headers["Authorization"]:
+            return web.Response(headers={"ETag": '"etag"'})
+        return refusal(400, "ExpiredToken")
+
+    server.answer = only_second
+    chain.write_text(profile("first"))
+    store = opened(server.url, access_key="", secret_key="", concurrency=8)
+    with pytest.raises(RejectedError):
+        await store.put(KEY, b"")
+    chain.write_text(profile("second"))
+    await asyncio.gather(*(ask(store) for ask in (put, get, put, get, put, get)))
+    await store.close()
 
 
 async def test_credentials_that_stay_expired_are_rejected(server: Server, chain: Path) -> None:

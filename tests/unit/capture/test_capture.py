@@ -304,3 +304,43 @@ async def test_a_kind_with_too_many_changes_to_remember_is_listed_again() -> Non
         rig.store.recover()
         await asyncio.sleep(120)
         assert rig.equal()
+
+
+async def test_an_object_whose_name_is_too_long_for_a_key_is_asked_for_by_its_real_name() -> None:
+    rig = Rig()
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "a:" * 150},
+    }
+    rig.cluster.create(role)
+    rig.cluster.create({**role, "metadata": {"name": "b:" * 150}})
+    await rig.once()
+    assert rig.equal()
+    rig.cluster.delete("clusterroles.rbac.authorization.k8s.io", "", "a:" * 150)
+    summary = await rig.once()
+    assert summary.deleted == 1
+    assert rig.equal()
+
+
+async def test_an_aggregated_api_must_deny_an_object_twice_a_minute_apart() -> None:
+    rig = Rig()
+    rig.cluster.create(CRD)
+    service = {"name": "api", "namespace": "default"}
+    aggregated = {"group": "example.com", "version": "v1", "service": service}
+    rig.cluster.edit(
+        "apiservices.apiregistration.k8s.io",
+        "",
+        "v1.example.com",
+        lambda item: item.update(spec=aggregated),
+    )
+    await asyncio.sleep(1)
+    rig.cluster.create(WIDGET)
+    async with rig.running():
+        rig.cluster.faults.drop_watches("widgets.example.com")
+        rig.cluster.delete("widgets.example.com", "default", "w")
+        rig.cluster.compact()
+        await asyncio.sleep(50)
+        assert "default/widget.example.com/w.yaml" in rig.files()
+        await asyncio.sleep(40)
+        assert "default/widget.example.com/w.yaml" not in rig.files()
