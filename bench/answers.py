@@ -216,7 +216,6 @@ def _watch(cluster: Cluster, target: Target, query: Mapping[str, str]) -> Answer
     return Answer(200, _JSON, _stream(cluster, watch, timeout, bookmarks=bookmarks))
 
 
-
 async def _stream(
     cluster: Cluster, watch: Watch, timeout: float, *, bookmarks: bool
 ) -> AsyncGenerator[bytes, None]:

@@ -35,7 +35,7 @@ class MemoryResponse:
     _body: AsyncGenerator[bytes, None]
     _piece: int
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         try:
             async for chunk in self._body:
                 for start in range(0, len(chunk), self._piece):

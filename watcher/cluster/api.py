@@ -6,7 +6,7 @@ credentials (client.py) or none of them (the model); it never retries, never set
 never interprets what it carries: callers do, with the event loop's clock.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -19,8 +19,9 @@ class Response(Protocol):
     def headers(self) -> Mapping[str, str]:
         """Names compare without case."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives, cut anywhere. Raises ClusterUnreachableError if it breaks off."""
+    def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives, cut anywhere. Raises ClusterUnreachableError if it breaks off.
+        To be closed by whoever stops before its end."""
 
 
 class API(Protocol):

@@ -9,7 +9,7 @@ include `pods/exec` and `nodes/proxy`, so a single object is read by a list that
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, NamedTuple
 
 import orjson
@@ -47,19 +47,25 @@ def status_error(status: int, headers: Mapping[str, str], body: bytes) -> Status
         answer = None
     if not isinstance(answer, dict) or answer.get("kind") != "Status":
         answer = {}
-    details = answer.get("details") or {}
+    details = _dict(answer.get("details"))
     told = str(headers.get("Retry-After") or details.get("retryAfterSeconds") or "")
+    code = answer.get("code")
+    status = code if isinstance(code, int) and code else status
+    message = " ".join(str(answer.get("message") or "no reason given").split())
     return StatusError(
-        int(answer.get("code") or status),
-        f"the API server answered {status}: {answer.get('message') or 'no reason given'}",
+        status,
+        f"the API server answered {status}: {message}",
         reason=_reason(answer, details),
-        retry_after=float(told) if told.isdigit() else None,
+        retry_after=float(told) if told.isdecimal() and told.isascii() else None,
     )
 
 
 def _reason(answer: Item, details: Item) -> str:
-    causes = [str(cause.get("reason")) for cause in details.get("causes") or []]
-    return next((c for c in causes if c == "ResourceVersionTooLarge"), answer.get("reason") or "")
+    causes = details.get("causes")
+    for cause in causes if isinstance(causes, list) else ():
+        if _dict(cause).get("reason") == "ResourceVersionTooLarge":
+            return "ResourceVersionTooLarge"
+    return str(answer.get("reason") or "")
 
 
 async def read(
@@ -73,7 +79,8 @@ async def read(
         if response.status == 304:
             return 304, response.headers, b""
         await _expect_ok(response)
-        body = b"".join([chunk async for chunk in _within(IDLE, response.chunks())])
+        async with _within(IDLE, response) as chunks:
+            body = b"".join([chunk async for chunk in chunks])
         return response.status, response.headers, body
 
 
@@ -87,14 +94,15 @@ async def list_page(
     items = Items()
     async with _open(api, path, query, None) as response:
         await _expect_ok(response)
-        async for chunk in _within(IDLE, response.chunks()):
-            if found := items.feed(chunk):
-                take(found)
-                await asyncio.sleep(0)
+        async with _within(IDLE, response) as chunks:
+            async for chunk in chunks:
+                if found := items.feed(chunk):
+                    take(_objects(found))
+                    await asyncio.sleep(0)
     rest, envelope = items.finish()
-    metadata = envelope["metadata"] or {}
+    metadata = envelope["metadata"]
     if rest:
-        take(rest)
+        take(_objects(rest))
     return PageEnd(metadata.get("resourceVersion") or "", metadata.get("continue") or "")
 
 
@@ -109,9 +117,9 @@ async def watch(
     lines = Lines()
     async with _open(api, path, {**query, "watch": "1"}, None) as response:
         await _expect_ok(response)
-        async for chunk in _within(idle, response.chunks()):
-            if found := lines.feed(chunk):
-                events, error = _decode(found)
+        async with _within(idle, response) as chunks:
+            async for chunk in chunks:
+                events, error = _decode(lines.feed(chunk))
                 if events:
                     yield events
                 if error:
@@ -163,18 +171,36 @@ def _decode(lines: list[bytes]) -> tuple[list[Event], ClusterError | None]:
             return events, ClusterError("a watch line is not an event")
         if kind == "ERROR":
             return events, status_error(200, {}, orjson.dumps(content))
+        if not _is_object(content):
+            return events, ClusterError("a watch line holds no object")
         events.append(Event(kind, content))
     return events, None
+
+
+def _objects(items: list[Item]) -> list[Item]:
+    """The same, if everyone above can rely on their metadata. Raises ClusterError."""
+    if not all(map(_is_object, items)):
+        raise ClusterError("an item of a list is not an object")
+    return items
+
+
+def _is_object(content: object) -> bool:
+    return isinstance(content, dict) and isinstance(content.get("metadata"), dict)
+
+
+def _dict(value: object) -> Item:
+    return value if isinstance(value, dict) else {}
 
 
 async def _expect_ok(response: Response) -> None:
     if response.status == 200:
         return
     body = b""
-    async for chunk in _within(IDLE, response.chunks()):
-        body += chunk
-        if len(body) > _MAX_STATUS:
-            break
+    async with _within(IDLE, response) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > _MAX_STATUS:
+                break
     raise status_error(response.status, response.headers, body)
 
 
@@ -193,9 +219,18 @@ async def _open(
         yield response
 
 
+@asynccontextmanager
 async def _within(
+    seconds: float | Callable[[], float], response: Response
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The body, each wait for its next bytes with an end. What is not read is given up."""
+    async with aclosing(response.chunks()) as chunks, aclosing(_timed(seconds, chunks)) as timed:
+        yield timed
+
+
+async def _timed(
     seconds: float | Callable[[], float], chunks: AsyncIterator[bytes]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     while True:
         limit = seconds() if callable(seconds) else seconds
         try:

@@ -53,13 +53,19 @@ async def discover(api: API, last: Discovery | None = None) -> Discovery:
     for path, _, document in answers:
         if document is None:  # only the other one changed: rare, so read this one again whole
             _, document = await _document(api, path, "")
-        if document is not None and document.get("kind") == "APIGroupDiscoveryList":
-            _read_aggregated(document, found, stale)
-        elif path == "/api":
-            await _read_legacy(api, "", (document or {}).get("versions") or [], found, stale)
-        else:
-            for group in (document or {}).get("groups") or []:
-                await _read_legacy(api, group["name"], _versions(group), found, stale)
+        try:
+            match document:
+                case {"kind": "APIGroupDiscoveryList", "items": groups}:
+                    _read_aggregated(groups or [], found, stale)
+                case {"kind": "APIVersions", "versions": versions}:
+                    await _read_legacy(api, "", versions or [], found, stale)
+                case {"kind": "APIGroupList", "groups": groups}:
+                    for group in groups or []:
+                        await _read_legacy(api, group["name"], _versions(group), found, stale)
+                case _:  # never: a cluster without kinds
+                    raise ClusterError(f"the discovery document {path} is none")
+        except (KeyError, TypeError, AttributeError):
+            raise ClusterError(f"the discovery document {path} cannot be read") from None
     return Discovery(tuple(_each_once(found)), frozenset(stale), etags)
 
 
@@ -87,8 +93,10 @@ async def _document(api: API, path: str, etag: str) -> tuple[str, dict[str, Any]
     return answered.get("ETag") or "", document
 
 
-def _read_aggregated(document: dict[str, Any], found: list[APIResource], stale: set[str]) -> None:
-    for group in document.get("items") or []:
+def _read_aggregated(
+    groups: list[dict[str, Any]], found: list[APIResource], stale: set[str]
+) -> None:
+    for group in groups:
         name = (group.get("metadata") or {}).get("name") or ""
         for version in group.get("versions") or []:
             if version.get("freshness") == "Stale":
@@ -123,24 +131,22 @@ async def _read_legacy(
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
             _, _, body = await client.read(api, path)
-            resources = orjson.loads(body)["resources"] or []
-        except (StatusError, orjson.JSONDecodeError, KeyError, TypeError):
+            found += [
+                APIResource(
+                    group,
+                    version,
+                    resource["name"],
+                    resource["kind"],
+                    bool(resource.get("namespaced")),
+                    frozenset(resource.get("verbs") or ()),
+                    resource.get("singularName") or "",
+                    tuple(resource.get("shortNames") or ()),
+                )
+                for resource in orjson.loads(body)["resources"] or []
+                if "/" not in resource["name"]
+            ]
+        except (StatusError, orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             stale.add(group)
-            continue
-        found += [
-            APIResource(
-                group,
-                version,
-                resource["name"],
-                resource["kind"],
-                bool(resource.get("namespaced")),
-                frozenset(resource.get("verbs") or ()),
-                resource.get("singularName") or "",
-                tuple(resource.get("shortNames") or ()),
-            )
-            for resource in resources
-            if "/" not in resource["name"]
-        ]
 
 
 def _each_once(found: Iterable[APIResource]) -> Iterator[APIResource]:

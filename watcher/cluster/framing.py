@@ -79,9 +79,12 @@ class Items:
             page = orjson.loads((self._before or b"") + self._buffer)
         except orjson.JSONDecodeError as error:
             raise ClusterError(f"a list page is not whole JSON: {error}") from None
-        if not isinstance(page, dict) or "metadata" not in page:
+        if not isinstance(page, dict) or not isinstance(page.get("metadata"), dict):
             raise ClusterError("the answer to a list is not a list")
-        return page.pop("items", None) or [], page
+        items = page.pop("items", None) or []
+        if not isinstance(items, list):
+            raise ClusterError("the answer to a list has no list of items")
+        return items, page
 
     def _find_items(self) -> bool:
         if self._before is not None:

@@ -188,12 +188,12 @@ class Informer:
                     if changes:
                         self._sink.changed(changes)  # which consumes the objects
                     version = reached
-                    events += len(batch)
+                    events += len(changes)
                     bookmarks += len(batch) - len(changes)
                     self._observer.active(self._resource)
         except ClusterError as caught:
             error = caught
-        return Watched(version, events, clock() - began, error)
+        return Watched(version, events, clock() - began, error, bookmarks)
 
     def _seconds(self, pause: Pause, backoff: Backoff) -> float:
         if pause is Pause.BACKOFF:

@@ -59,9 +59,10 @@ class Watched:
     """A watch is over; all up to `resource_version` was handed over."""
 
     resource_version: str
-    events: int  # bookmarks too
+    events: int
     seconds: float
     error: ClusterError | None = None  # None: the server ended it in order
+    bookmarks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,11 @@ def step(phase: Phase, outcome: Page | Watched | Failed) -> Step:
             if _is_older(theirs, ours):
                 return Step(Listing(trusted=False), restart="history-lost")
             return Step(Watching(ours))
-        case Watching(), Watched(resource_version, events, seconds, None):
-            if events:
-                return Step(Watching(resource_version), restart="ended")
-            pause = Pause.BACKOFF if seconds < SHORT_WATCH else Pause.NONE
+        case Watching(), Watched(resource_version, events, seconds, None, bookmarks):
+            spins = not events and seconds < SHORT_WATCH
+            pause = Pause.BACKOFF if spins else Pause.NONE
+            if events or bookmarks:
+                return Step(Watching(resource_version), pause, restart="ended")
             return Step(Probing(resource_version), pause, restart="silent")
         case Watching(), Watched(resource_version, _, _, ClusterError() as error):
             return _after_error(Watching(resource_version), error)

@@ -176,6 +176,7 @@ async def test_a_burst_of_changes_is_stored_within_max_delay() -> None:
         assert rig.equal()
 
 
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -203,7 +204,7 @@ async def test_kinds_come_and_go_while_it_runs() -> None:
         await asyncio.sleep(17)
         assert "default/widget.example.com/w.yaml" in rig.files()
         assert rig.equal()
-        rig.cluster.delete("customresourcedefinitions.apiextensions.k8s.io", "", CRD["metadata"]["name"])  # type: ignore[index]
+        rig.cluster.delete(CRDS, "", "widgets.example.com")
         await asyncio.sleep(17)
         assert "default/widget.example.com/w.yaml" not in rig.files()
         assert rig.equal()
@@ -215,7 +216,7 @@ async def test_files_of_a_kind_that_went_while_nobody_looked_are_deleted_after_a
     await asyncio.sleep(1)
     rig.cluster.create(WIDGET)
     await rig.once()
-    rig.cluster.delete("customresourcedefinitions.apiextensions.k8s.io", "", "widgets.example.com")
+    rig.cluster.delete(CRDS, "", "widgets.example.com")
     async with rig.running():
         assert "default/widget.example.com/w.yaml" in rig.files()
         await asyncio.sleep(150)

@@ -1,5 +1,7 @@
 """Watch lines and list items come out the same wherever the network cut the bytes."""
 
+from itertools import pairwise
+
 import orjson
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ LINES = b'{"type":"ADDED"}\n\n{"type":"BOOKMARK"}\r\n{"type":"DELETED"}\n'
 
 def _cut(data: bytes, *places: int) -> list[bytes]:
     ends = [0, *sorted(places), len(data)]
-    return [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(ends)]
 
 
 @pytest.mark.parametrize("at", range(len(LINES)))

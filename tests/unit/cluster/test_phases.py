@@ -55,6 +55,11 @@ def test_a_watch_that_ended_at_once_with_nothing_said_does_not_spin() -> None:
     assert taken.pause is Pause.BACKOFF
 
 
+def test_a_bookmark_alone_does_not_let_it_spin_but_tells_that_history_is_whole() -> None:
+    taken = step(Watching("7"), Watched("9", events=0, seconds=0.2, error=None, bookmarks=1))
+    assert (taken.phase, taken.pause) == (Watching("9"), Pause.BACKOFF)
+
+
 def test_a_silent_watch_is_followed_by_a_look_at_the_servers_version() -> None:
     taken = step(Watching("7"), Watched("7", events=0, seconds=300, error=None))
     assert taken.phase == Probing("7")
@@ -136,5 +141,10 @@ def test_an_outcome_that_does_not_answer_its_phase_is_a_bug() -> None:
 
 
 def test_only_a_list_that_came_to_its_end_is_complete() -> None:
-    outcomes = [Failed(GONE), Failed(_status(410)), Failed(_status(403)), Page("7", "more")]
+    outcomes: list[Failed | Page] = [
+        Failed(GONE),
+        Failed(_status(410)),
+        Failed(_status(403)),
+        Page("7", "more"),
+    ]
     assert not any(step(Listing("abc"), outcome).complete for outcome in outcomes)
