@@ -23,6 +23,10 @@ class Refetch:
     name: str
 
 
+# Of a body that waits, beside its bytes: what belongs to it, and the gaps that the object tree
+# which it came from leaves around it. Measured: 10,000 bodies of 1 KB took 70 MB.
+_OVERHEAD = 5_000
+
 State = Content | Deleted | Refetch
 
 
@@ -37,8 +41,8 @@ class Change:
 
     @property
     def size(self) -> int:
-        """Bytes of memory that the state itself takes."""
-        return len(self.state.body) if isinstance(self.state, Content) else 0
+        """Bytes of memory that are freed when the body is let go."""
+        return len(self.state.body) + _OVERHEAD if isinstance(self.state, Content) else 0
 
     def without_body(self) -> "Change":
         """The same change, of which only the object's name is kept."""

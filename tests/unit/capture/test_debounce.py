@@ -106,10 +106,10 @@ async def test_the_oldest_is_the_one_that_is_not_stored_for_the_longest_time() -
 
 
 async def test_beyond_the_budget_only_names_are_kept() -> None:
-    pending = _pending(budget=1000)
+    pending = _pending(budget=30_000)
     for number in range(10):
         pending.offer(_change(f"k{number}", _body(f"k{number}", 200)), _now())
-    assert pending.bytes <= 1000
+    assert pending.bytes <= 30_000
     pending.flush()
     changes = [await pending.next() for _ in range(10)]
     assert [c.state for c in changes if isinstance(c.state, Refetch)][-1] == Refetch(
@@ -133,7 +133,7 @@ async def test_of_a_kind_with_too_many_names_only_that_it_must_be_listed_is_kept
 
 
 async def test_lists_wait_for_room_but_not_while_nothing_can_be_written() -> None:
-    pending = _pending(budget=2000)
+    pending = _pending(budget=20_000)
     pending.offer(_change("a", _body("a", 250)), _now(), at_once=True)
     change = await pending.next()
     waiting = asyncio.create_task(pending.room())

@@ -13,7 +13,7 @@ from bench.cluster import Cluster, Object
 from bench.memory_api import MemoryAPI, loop_clock
 from tests.following import Follower, Hurried, following, until, until_watching
 from tests.unit.cluster.scripted import Reply, Script, json_reply
-from watcher.cluster.client import Event, Item
+from watcher.cluster.client import PAGE_SIZE, Event, Item
 from watcher.cluster.informer import PARKED, SILENCE, Informer
 from watcher.cluster.phases import Watching
 from watcher.objects.ref import APIResource
@@ -230,13 +230,13 @@ async def test_pages_wait_while_there_is_no_room_for_them() -> None:
         async def room(self) -> None:
             await room.wait()
 
-    cluster = a_cluster(*many(501))
+    cluster = a_cluster(*many(PAGE_SIZE + 1))
     async with following(MemoryAPI(cluster), MAPS, follower=Slow()) as seen:
         await asyncio.sleep(100)
-        assert len(seen.listed_items) == 500
+        assert len(seen.listed_items) == PAGE_SIZE
         room.set()
         await until_watching(seen)
-    assert (len(seen.listed_items), seen.completed) == (501, [True])
+    assert (len(seen.listed_items), seen.completed) == (PAGE_SIZE + 1, [True])
 
 
 async def test_no_more_kinds_are_listed_at_once_than_there_are_places() -> None:
