@@ -1,6 +1,8 @@
 """The contract suite over S3 as moto plays it (real servers: tests/e2e)."""
 
 from collections.abc import AsyncIterator, Iterator
+from threading import Lock
+from typing import Any
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
@@ -16,9 +18,23 @@ from watcher.bucket.store import Store
 def moto() -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
+    _one_at_a_time(server)
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+def _one_at_a_time(server: ThreadedMotoServer) -> None:
+    """Its threads check a condition and write with nothing held in between: under load two
+    conditional PUTs both succeed, which no S3 server does."""
+    lock = Lock()
+    application = server._server.app
+
+    def locked(environ: Any, start_response: Any) -> list[bytes]:
+        with lock:
+            return list(application(environ, start_response))
+
+    server._server.app = locked
 
 
 @pytest.fixture
