@@ -1,6 +1,6 @@
 """`python -m bench` (`make bench`): the figures of the README.
 
-    python -m bench                            10,000 objects of a simulated cluster
+    python -m bench                               some 10,000 objects of a simulated cluster
     python -m bench --objects 100000
     python -m bench --kubeconfig ~/.kube/config   a real cluster
 
@@ -33,7 +33,12 @@ def _table(figures: Figures) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The README's figures.")
-    parser.add_argument("--objects", type=int, default=10_000, help="of the simulated cluster")
+    parser.add_argument(
+        "--objects",
+        type=int,
+        default=10_600,
+        help="of the simulated cluster; one in twenty is left out",
+    )
     parser.add_argument("--kubeconfig", type=Path, help="a real cluster instead")
     parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
     options = parser.parse_args()

@@ -8,6 +8,7 @@
 
 import asyncio
 import inspect
+import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -42,9 +43,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     threads, children = set(threading.enumerate()), _children()
+    handlers = logging.root.handlers[:]
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("_leaves_no_task_behind")
     yield
+    logging.root.handlers[:] = handlers  # a command run in-process takes library logs over
     left: list[object] = [
         thread
         for thread in set(threading.enumerate()) - threads

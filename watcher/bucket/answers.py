@@ -136,4 +136,6 @@ def _line(answer: Answer, ask: Ask) -> str:
 
 
 def _hint(hint: str, answer: Answer) -> str:
-    return f"{hint}: the bucket is in {answer.region}" if answer.region else hint
+    """With the region, which many refusals name, where that is what is wrong."""
+    told = answer.region and "minio-region" in hint
+    return f"{hint}: the bucket is in {answer.region}" if told else hint

@@ -199,7 +199,11 @@ class Directory(Store):
         if folder.is_dir() or folder == self._root:
             return
         self._make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if folder.exists() and not folder.is_dir():
+                raise  # else made, or made and removed, beside us: opening the file will tell
         if self._fsync:
             _sync_folder(folder.parent)
 

@@ -23,6 +23,7 @@ from watcher.objects.ref import FROZEN_GROUPS, APIResource
 
 _WARM_UP = 60.0  # seconds between two answers of an aggregated API
 _QUESTIONS = 8  # at the same time
+_TRIES = 3  # questions after which who waits for the answer goes on without it
 
 
 @dataclass(slots=True)
@@ -68,8 +69,13 @@ class Absence:
 
     @property
     def settled(self) -> bool:
-        """Whether each question has had an answer or at least one failure."""
-        return all(suspect.unanswered for suspect in self._suspects.values())
+        """Whether each question was answered, or asked in vain several times."""
+        return all(suspect.unanswered >= _TRIES for suspect in self._suspects.values())
+
+    @property
+    def unanswered(self) -> int:
+        """Questions that were asked in vain so far."""
+        return sum(suspect.unanswered > 0 for suspect in self._suspects.values())
 
     def suspect(
         self, resource: APIResource, keys: Iterable[str], *, kind_is_gone: bool = False
@@ -123,22 +129,25 @@ class Absence:
             )
             self.hold(keys)
             return True
-        limit = asyncio.Semaphore(_QUESTIONS)
+        queue = iter(keys)
+
+        async def ask_in_turn() -> bool:
+            return all([await self._ask(key, patient) for key in queue])
+
         async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(self._ask(key, patient, limit)) for key in keys]
+            asked = [group.create_task(ask_in_turn()) for _ in range(_QUESTIONS)]
         return all(task.result() for task in asked)
 
-    async def _ask(self, key: str, patient: frozenset[str], limit: asyncio.Semaphore) -> bool:
-        async with limit:
-            suspect = self._suspects.get(key)
-            if suspect is None:
-                return True
-            try:
-                item = None if suspect.kind_is_gone else await self._look(key, suspect)
-            except (ClusterError, BucketError) as error:
-                self._log.debug("an absent object cannot be asked for", key=key, reason=str(error))
-                self._count_unanswered([key])
-                return False
+    async def _ask(self, key: str, patient: frozenset[str]) -> bool:
+        suspect = self._suspects.get(key)
+        if suspect is None:
+            return True
+        try:
+            item = None if suspect.kind_is_gone else await self._look(key, suspect)
+        except (ClusterError, BucketError) as error:
+            self._log.debug("an absent object cannot be asked for", key=key, reason=str(error))
+            self._count_unanswered([key])
+            return False
         if self._suspects.get(key) is not suspect:
             return True  # a state arrived while we asked
         now = asyncio.get_running_loop().time()

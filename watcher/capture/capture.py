@@ -154,6 +154,7 @@ class Capture:
                 await self._go_on_until(stop)
             for task in (informing, asking, keeping):
                 task.cancel()
+                self._tasks.remove(task)
             deadline = self._time() + self._settings.grace_period
             await self._write_what_is_pending(deadline)
             await self._save_checkpoint(max(deadline - self._time(), _CHECKPOINT_TIME))
@@ -224,16 +225,20 @@ class Capture:
         if intake is None:
             return None
         state = change.state
-        item = await client.find_one(self._api, change.resource, state.namespace, state.name)
+        item = await client.find_one(self._api, intake.resource, state.namespace, state.name)
         return intake.fetched(item) if item else None
 
     async def _identify(self, key: str) -> tuple[str, str]:
         place = parse(key)
-        assert place is not None, "the ledger holds no foreign keys"
+        if place is None:  # an aggregated API may have namespaces that are no DNS labels
+            raise BucketError(f"{key} does not tell which object it holds")
         if place.name is not None:
             return place.namespace, place.name
         body, _ = await self._store.get(self._layout.prefix + key)
-        return place.namespace, name_of(body)
+        try:
+            return place.namespace, name_of(body)
+        except ValueError as error:
+            raise BucketError(f"{key} is {error}") from error
 
     def _delete(self, key: str, resource: APIResource) -> None:
         self._pending.offer(Change(key, resource, Deleted()), self._time())

@@ -10,16 +10,17 @@ of those only that it must be listed again (`overflowed`): memory is bounded whi
 import asyncio
 import heapq
 import math
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from watcher.capture.change import Change, Refetch
+from watcher.capture.change import Change, Deleted, Refetch
 from watcher.objects.content import Content
 from watcher.objects.ref import APIResource
 
 _TICK = 0.001  # seconds; timers may ring early by the clock's resolution
 _LISTS_SHARE = 1 / 8  # of the budget: some thousand objects, enough to keep all writers busy
+_FLUSH_AGAIN = 1.0  # seconds until the next try while there is no time left
 MAX_REFETCHES = 500  # of one kind; beyond, one list costs less
 
 
@@ -43,6 +44,7 @@ class Pending:
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
     _writing: dict[str, _Waiting] = field(default_factory=dict)
     _heap: list[tuple[float, int, str]] = field(default_factory=list)
+    _again: deque[str] = field(default_factory=deque)  # due, but tried before: others go first
     _number: "count[int]" = field(default_factory=count)
     _refetches: Counter[APIResource] = field(default_factory=Counter)
     _bytes: int = 0
@@ -65,15 +67,20 @@ class Pending:
     def bytes(self) -> int:
         return self._bytes
 
-    def keys_of(self, resource: APIResource) -> list[str]:
-        """Keys of this kind that wait or are being written."""
+    def keys_of(self, kind: str) -> list[str]:
+        """Keys of a kind segment (whatever version they came by) that wait or are being written."""
         both = (self._waiting, self._writing)
-        return [k for part in both for k, w in part.items() if w.change.resource == resource]
+        return [key for part in both for key in part if key.split("/", 2)[1] == kind]
 
     def oldest(self, now: float) -> float:
         """For how long the state that waits longest has not been in the bucket; 0 if none waits."""
         both = (self._waiting, self._writing)
         return now - min((w.since for part in both for w in part.values()), default=now)
+
+    def older_than(self, moment: float) -> int:
+        """How many keys have a state of up to this loop time that is not in the bucket."""
+        both = (self._waiting, self._writing)
+        return sum(w.since <= moment for part in both for w in part.values())
 
     def offer(self, change: Change, now: float, *, at_once: bool = False) -> None:
         """Take the newest state of a key. at_once: it is no burst's begin (states from lists)."""
@@ -89,8 +96,10 @@ class Pending:
                 kept = replace(kept, received=waiting.change.received)
             waiting.change = kept
         self._account(kept, +1)
-        quiet = now if at_once else min(now + self.debounce, waiting.since + self.max_delay)
-        waiting.due = quiet
+        if at_once or self._flushing:
+            waiting.due = now
+        else:
+            waiting.due = min(now + self.debounce, waiting.since + self.max_delay)
         self._queue(change.key, waiting)
 
     async def next(self) -> Change:
@@ -116,6 +125,8 @@ class Pending:
     def retry(self, change: Change, due: float) -> None:
         """It is not in the bucket: try again at `due`, unless a newer state took its place."""
         tried = self._writing.pop(change.key)
+        if self._flushing:
+            due = min(due, asyncio.get_running_loop().time() + _FLUSH_AGAIN)
         if waiting := self._waiting.get(change.key):
             waiting.since = min(waiting.since, tried.since)
             self._account(tried.change, -1)
@@ -126,7 +137,10 @@ class Pending:
     def flush(self) -> None:
         """From now on everything is due at once: we are shutting down, or ran `--once`."""
         self._flushing = True
-        self._sooner.set()
+        now = asyncio.get_running_loop().time()
+        for key, waiting in self._waiting.items():
+            waiting.due = now
+            self._queue(key, waiting)
 
     async def room(self) -> None:
         """Wait until a list may go on: it fills its share of the budget, and then comes as fast as
@@ -144,7 +158,9 @@ class Pending:
         """The change as memory allows it to be kept; None: its kind will be listed again."""
         if not isinstance(change.state, Content) or self._bytes + change.size <= self.budget:
             return change
-        if self._refetches[change.resource] >= MAX_REFETCHES:
+        waiting = self._waiting.get(change.key)
+        deleted = waiting is not None and isinstance(waiting.change.state, Deleted)
+        if self._refetches[change.resource] >= MAX_REFETCHES and not deleted:
             self.overflowed.add(change.resource)
             return None
         return change.without_body()
@@ -164,7 +180,7 @@ class Pending:
                 self._sooner.set()
 
     def _take_due(self, now: float) -> Change | None:
-        while self._heap and (self._heap[0][0] <= now or self._flushing):
+        while self._heap and self._heap[0][0] <= now:
             queued_at, _, key = heapq.heappop(self._heap)
             waiting = self._waiting.get(key)
             if waiting is None or waiting.queued_at != queued_at:
@@ -172,9 +188,19 @@ class Pending:
             waiting.queued_at = math.nan
             if key in self._writing:
                 continue  # `done` queues it again
-            if waiting.due > now and not self._flushing:
+            if waiting.due > now:
                 self._queue(key, waiting)
-                continue
-            self._writing[key] = self._waiting.pop(key)
-            return waiting.change
+            elif waiting.change.tries:
+                self._again.append(key)
+            else:
+                return self._hand_out(key)
+        while self._again:
+            key = self._again.popleft()
+            waiting = self._waiting.get(key)
+            if waiting and key not in self._writing and waiting.due <= now:
+                return self._hand_out(key)
         return None
+
+    def _hand_out(self, key: str) -> Change:
+        waiting = self._writing[key] = self._waiting.pop(key)
+        return waiting.change

@@ -59,7 +59,7 @@ class Headway:
         """
         clock = asyncio.get_running_loop().time
         listed_at: float | None = None
-        moved, moved_at = -1, clock()
+        moved, moved_at = (-1, -1), clock()
         while not stop.is_set():
             await asyncio.sleep(POLL)
             now = clock()
@@ -67,10 +67,10 @@ class Headway:
                 listed_at = None
             elif listed_at is None:
                 listed_at = now
-            elif now - self.pending.oldest(now) > listed_at and self.absence.settled:
+            elif not self.pending.older_than(listed_at) and self.absence.settled:
                 self.synced = True
                 return
-            if (done := self._steps()) != moved:
+            if (done := self._steps(listed_at)) != moved:
                 moved, moved_at = done, now
             elif not patient and now - moved_at > _GIVES_UP:
                 self._raise_why_nothing_moves()
@@ -122,19 +122,26 @@ class Headway:
 
     def _all_listed(self) -> bool:
         """Whether each kind is listed, or cannot be."""
-        return self.roster.looked and all(
-            intake.synced or self.watchfulness.failure(intake.resource)
-            for intake in self.roster.intakes
+        return (
+            self.roster.looked
+            and not self.pending.overflowed
+            and all(
+                intake.synced or self.watchfulness.failure(intake.resource)
+                for intake in self.roster.intakes
+            )
         )
 
-    def _steps(self) -> int:
+    def _steps(self, listed_at: float | None) -> tuple[int, int]:
+        """What differs while the first sync moves, however much else happens in the cluster."""
         taken = sum(intake.taken for intake in self.roster.intakes)
-        return taken + self.writer.written + self.writer.deleted + self.writer.unchanged
+        if listed_at is not None:
+            return taken, self.pending.older_than(listed_at)
+        return taken, self.writer.written + self.writer.deleted + self.writer.unchanged
 
     def _raise_why_nothing_moves(self) -> None:
         if reason := self.writer.failing:
             raise BucketError(reason)
-        if reason := self.watchfulness.unreachable:
+        if reason := self.watchfulness.unreachable or self.roster.failing:
             raise ClusterError(reason)
 
     def _failures(self) -> list[str]:
@@ -144,8 +151,19 @@ class Headway:
             for intake in self.roster.intakes
             if not intake.synced
         ]
+        lines += [
+            f"{intake.odd} objects of {intake.resource.label} not backed up: the log says why"
+            for intake in self.roster.intakes
+            if intake.odd
+        ]
+        if self.writer.odd:
+            lines.append(f"{self.writer.odd} changes cannot be written: the log says why")
         if not self.roster.looked:
             lines.append("nothing backed up: the cluster's kinds are not known yet")
+        elif self.roster.failing:
+            lines.append(f"perhaps not all kinds backed up: {self.roster.failing}")
+        if unanswered := self.absence.unanswered:
+            lines.append(f"{unanswered} files kept: the cluster did not say if their objects exist")
         if waiting := len(self.pending):
             lines.append(f"{waiting} changes not written: {self.writer.failing or 'no time left'}")
         return lines

@@ -46,7 +46,8 @@ class Intake:
         self.synced = False  # a complete list was handed over
         self.objects = 0  # selected ones in the cluster
         self.skipped = 0  # objects of the last list that are not selected
-        self.taken = self.unchanged = 0  # states so far
+        self.odd = 0  # states since the last list began that could not be made sense of
+        self.taken = self.unchanged = 0  # states so far: from lists, from everywhere
         self._listing = 0  # selected ones of the list that is being read
         self._flow = flow
         self._group = canonical_group(resource.group, resource.resource)
@@ -59,18 +60,23 @@ class Intake:
 
     def begin(self) -> None:
         segment = kind_segment(self._group, self.resource.kind)
-        self._listing = self.skipped = 0
+        self._listing = self.skipped = self.odd = 0
         self._unseen = {
             *self._flow.ledger.keys_of(segment),
-            *self._flow.pending.keys_of(self.resource),
+            *self._flow.pending.keys_of(segment),
         }
 
     def listed(self, items: list[Item]) -> None:
         now = asyncio.get_running_loop().time()
         for item in items:
-            key = self.key(item)
-            self._unseen.discard(key)
-            selected = self._state(key, item, now, listed=True)
+            self.taken += 1
+            try:
+                key = self.key(item)
+                self._unseen.discard(key)
+                selected = self._state(key, item, now, listed=True)
+            except Exception:
+                self._set_aside(item)
+                continue
             self._listing += selected
             self.skipped += not selected
 
@@ -88,34 +94,35 @@ class Intake:
     def changed(self, events: list[Event]) -> None:
         now = asyncio.get_running_loop().time()
         for event in events:
-            key = self.key(event.object)
-            if event.type == "DELETED":
-                self.objects -= self._selection.left_out(self.resource, event.object) is None
-                self._flow.absence.seen(key)
-                self._remove(key, Deleted(), now)
-            else:
-                selected = self._state(key, event.object, now, listed=False)
-                self.objects += selected and event.type == "ADDED"
+            try:
+                self._change(event, now)
+            except Exception:
+                self._set_aside(event.object)
 
     async def room(self) -> None:
         await self._flow.pending.room()
 
     def fetched(self, item: Item) -> Change | None:
         """The change to write for an object that was fetched again; None: it is left out."""
+        key = self.key(item)
         if self._selection.left_out(self.resource, item):
             return None
+        if is_terminating(item) and not self._flow.ledger.get(key).holds(None):
+            return None  # what is stored is its last full state
         came_from = origin(item)
-        return Change(self.key(item), self.resource, self._clean(item), came_from)
+        return Change(key, self.resource, self._clean(item), came_from)
 
     def listed_late(self, item: Item) -> None:
         """An object that a list did not show is there all the same."""
-        self._state(self.key(item), item, asyncio.get_running_loop().time(), listed=True)
+        self.listed([item])
 
     def key(self, item: Item) -> str:
-        """Where the object is stored."""
+        """Where the object is stored. Raises ValueError or KeyError where it has no usable name."""
         metadata: dict[str, Any] = item["metadata"]
-        namespace = metadata.get("namespace") or ""
-        ref = ObjectRef(self._group, self.resource.kind, namespace, metadata["name"])
+        namespace, name = metadata.get("namespace") or "", metadata["name"]
+        if not (name and isinstance(name, str) and isinstance(namespace, str)):
+            raise ValueError("an object without a name")
+        ref = ObjectRef(self._group, self.resource.kind, namespace, name)
         return self._flow.layout.key(ref)
 
     def _deselected(self, key: str) -> bool:
@@ -127,11 +134,32 @@ class Intake:
         left_out = self._selection.left_out(self.resource, {"metadata": metadata})
         return left_out is not None and left_out.by_settings
 
+    def _change(self, event: Event, now: float) -> None:
+        key = self.key(event.object)
+        if event.type == "DELETED":
+            self.objects -= self._selection.left_out(self.resource, event.object) is None
+            self._flow.absence.seen(key)
+            self._remove(key, Deleted(), now)
+        else:
+            selected = self._state(key, event.object, now, listed=False)
+            self.objects += selected and event.type == "ADDED"
+
+    def _set_aside(self, item: Item) -> None:
+        """One odd object must not end the backup of all others. Call in an `except`."""
+        metadata = item["metadata"]
+        self.odd += 1
+        self._flow.metrics.objects_skipped.labels("error").inc()
+        self._flow.log.exception(
+            "an object cannot be made sense of: it is not backed up",
+            resource=self.resource.label,
+            namespace=metadata.get("namespace"),
+            name=metadata.get("name"),
+        )
+
     def _state(self, key: str, item: Item, now: float, *, listed: bool) -> bool:
         """Take one state; whether the object is one that we keep."""
         flow = self._flow
         flow.absence.seen(key)
-        self.taken += 1
         if left_out := self._selection.left_out(self.resource, item):
             flow.metrics.objects_skipped.labels(left_out.reason).inc()
             if not left_out.by_settings:
@@ -143,12 +171,7 @@ class Intake:
             self._terminating.inc()
             return True
         came_from = origin(item)
-        try:
-            content = self._clean(item)
-        except Exception:  # one odd object must not end the backup of all others
-            flow.metrics.objects_skipped.labels("error").inc()
-            flow.log.exception("an object cannot be cleaned: it is not backed up", key=key)
-            return False
+        content = self._clean(item)
         if key not in flow.pending and flow.ledger.get(key).holds(content.fingerprint):
             self._unchanged.inc()
             self.unchanged += 1

@@ -8,6 +8,7 @@ the last cut do not cut again.
 """
 
 import asyncio
+import math
 from random import Random
 
 from watcher.backoff import Backoff
@@ -63,11 +64,15 @@ class Pace:
     def failed(self, began: float) -> None:
         self._cut(began, 1.0, 0.0)
 
-    def _cut(self, began: float, limit: float, at_least: float) -> None:
+    def was_rejected(self, began: float) -> None:
+        """The store works and said no, perhaps to this key alone: the others soon have a turn."""
+        self._cut(began, 1.0, 0.0, at_most=1.0)
+
+    def _cut(self, began: float, limit: float, at_least: float, at_most: float = math.inf) -> None:
         self.unused()
         if began < self._cut_at:
             return
         now = asyncio.get_running_loop().time()
         self._cut_at = now
         self._limit = max(1.0, limit)
-        self._resume_at = now + max(at_least, self._backoff.next())
+        self._resume_at = now + max(at_least, min(at_most, self._backoff.next()))

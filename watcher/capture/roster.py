@@ -91,6 +91,11 @@ class Roster:
         """Whether it is known which kinds there are."""
         return self._discovery is not None
 
+    @property
+    def failing(self) -> str | None:
+        """Why it is not known, of all groups or of some, which kinds there are; None: it is."""
+        return self._outage.reason
+
     def ring(self) -> None:
         """Kinds may have come or gone: look soon."""
         self._rung.set()
@@ -138,16 +143,23 @@ class Roster:
         return _GONE_AFTER if self._missing or discovery.stale else _INTERVAL
 
     def _follow(self, discovery: Discovery, group: asyncio.TaskGroup) -> None:
+        taken: set[str] = set()
         for resource in discovery.resources:
             wanted = self._kinds.wants(resource)
             if not wanted and identity(resource) not in _BELLS:
                 continue
+            segment = kind_segment(*identity(resource))
+            if segment in taken:  # two resources of one kind: their files could not be told apart
+                continue
+            taken.add(segment)
             followed = self._followed.get(identity(resource))
             if followed is None:
                 self._log.debug("following a kind", resource=resource.label)
-            elif followed.resource == resource:
+            elif resource.group in discovery.stale or (
+                followed.resource == resource and segment not in self._missing
+            ):
                 continue
-            else:  # another version is preferred now, or it has other names
+            else:  # another version is preferred now, it has other names, or it is back
                 followed.task.cancel()
             intake = self._intake(resource) if wanted else None
             self._start(resource, intake, group)
@@ -176,11 +188,12 @@ class Roster:
 
     def _hold_unwanted(self, discovery: Discovery) -> None:
         """Files of kinds that are there but not wanted: a matter of settings, so they stay."""
+        wanted: dict[str, bool] = {}  # kind segment -> whether any resource of it is
         for resource in discovery.resources:
-            if not self._kinds.wants(resource):
-                self._flow.absence.hold(
-                    self._flow.ledger.keys_of(kind_segment(*identity(resource)))
-                )
+            segment = kind_segment(*identity(resource))
+            wanted[segment] = wanted.get(segment, False) or self._kinds.wants(resource)
+        for segment in (segment for segment, any_is in wanted.items() if not any_is):
+            self._flow.absence.hold(self._flow.ledger.keys_of(segment))
 
     def _end_missing(self, discovery: Discovery) -> None:
         served = {kind_segment(*identity(resource)) for resource in discovery.resources}

@@ -1,8 +1,8 @@
 """How all informers fare: for metrics, for the log, for /readyz.
 
 Exists so that informers only do their work and one place decides what is said about it. Promises:
-an API server that is away is said once, not once a kind; a kind that fails by itself (403, 503) is
-said once and when it is over.
+an API server that is away is said once, not once a kind (it is away when most kinds are cut off);
+a kind that fails by itself (403, 503, always cut off) is said once and when it is over.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from watcher.metrics import Metrics
 from watcher.objects.ref import APIResource
 
 _IN_ORDER = (404, 410)  # a kind was removed; history was compacted: that is how it should be
+_BLIPS = 2  # failures in a row of which nothing is said yet: connections break now and then
 _STATES = ("listing", "watching", "waiting", "forbidden")
 
 
@@ -27,6 +28,8 @@ class _Kind:
     state: str
     outage: Outage
     failures: int = 0  # since the API server last said anything about it
+    reason: str | None = None  # of the latest one
+    cut_off: bool = False  # that one was no answer at all
 
 
 class Watchfulness:
@@ -54,9 +57,9 @@ class Watchfulness:
     def failure(self, resource: APIResource) -> str | None:
         """Why this kind cannot be read, if it was tried more than once and never answered since."""
         kind = self._kinds.get(resource.label)
-        if kind is None or not (kind.failures > 2 or kind.state == "forbidden"):
+        if kind is None or not (kind.failures > _BLIPS or kind.state == "forbidden"):
             return None
-        return kind.outage.reason or self._server.reason
+        return kind.reason
 
     def forget(self, resource: APIResource) -> None:
         """It is not followed any more."""
@@ -68,7 +71,7 @@ class Watchfulness:
 
     def active(self, resource: APIResource) -> None:
         kind = self._kind(resource)
-        kind.failures = 0
+        kind.failures, kind.cut_off = 0, False
         kind.outage.ended()
         self._server.ended()
         self._metrics.watch_last_activity.labels(resource.label).set(self._clock().timestamp())
@@ -83,12 +86,15 @@ class Watchfulness:
             kind.state = "forbidden" if taken.pause is Pause.PARK else "waiting"
         if error is None:
             return
-        kind.failures += 1
+        kind.failures, kind.reason = kind.failures + 1, str(error)
+        kind.cut_off = not isinstance(error, StatusError)
         if isinstance(error, StatusError):
             if error.status not in _IN_ORDER:
                 kind.outage.began(str(error))
-        else:
+        elif 2 * sum(each.cut_off for each in self._kinds.values()) > len(self._kinds):
             self._server.began(str(error))
+        elif kind.failures > _BLIPS:
+            kind.outage.began(str(error))
 
     def _kind(self, resource: APIResource) -> _Kind:
         kind = self._kinds.get(resource.label)

@@ -26,6 +26,7 @@ from watcher.errors import (
     BucketError,
     ClusterError,
     PreconditionError,
+    RejectedError,
     ThrottledError,
 )
 from watcher.logs import Log, Outage
@@ -35,6 +36,7 @@ from watcher.objects.yaml import emit
 
 _REFETCH_AGAIN = 5.0  # seconds until the cluster is asked again for an object it did not tell
 _SECRETS = "secrets"
+_RECOGNISED = "recognised"  # nothing had to be written, but the bucket was asked, and answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Writer:
         self._time = asyncio.get_running_loop().time
         self._outage = Outage(log, "writing to the bucket", self._time)
         self.written = self.unchanged = self.deleted = 0
+        self.odd = 0  # changes that could not be written whatever the bucket does
 
     @property
     def failing(self) -> str | None:
@@ -111,6 +114,7 @@ class Writer:
         except Exception:  # one odd object must not end the backup of all others
             self._pace.unused()
             self._pending.done(change)
+            self.odd += 1
             self._metrics.objects_skipped.labels("error").inc()
             self._log.exception("an object cannot be written: it is not backed up", key=change.key)
         else:
@@ -136,7 +140,7 @@ class Writer:
             return None
         body = emit(content)
         if await self._recognise(key, body, content):
-            return None
+            return None if self._target.claim.etag_is_md5 else _RECOGNISED
         existed = ledger.get(key).stored is not None
         for _ in range(2):
             entry = ledger.get(key)
@@ -218,21 +222,26 @@ class Writer:
     def _note_failure(self, error: BucketError, began: float) -> None:
         if isinstance(error, ThrottledError):
             self._pace.was_throttled(began, error.retry_after)
+        elif isinstance(error, RejectedError):
+            self._pace.was_rejected(began)
         else:
             self._pace.failed(began)
         self._metrics.bucket_retries.labels(_reason(error)).inc()
         self._outage.began(str(error))
-        self._pending.stall(True)
+        if not isinstance(error, ThrottledError):  # it takes some: lists come as fast as it does
+            self._pending.stall(True)
 
     def _note_success(self, change: Change, action: str | None) -> None:
         if action is None:
             self._pace.unused()
+        else:
+            self._pace.went_well()
+            self._outage.ended()
+            self._pending.stall(False)
+        if action in (None, _RECOGNISED):
             self._metrics.changes_dropped.labels("unchanged").inc()
             self.unchanged += 1
             return
-        self._pace.went_well()
-        self._outage.ended()
-        self._pending.stall(False)
         self._metrics.changes.labels(change.resource.label, action).inc()
         if action in ("create", "update"):
             self.written += 1
@@ -250,4 +259,5 @@ def _patience(change: Change) -> float:
 
 
 def _reason(error: BucketError) -> str:
-    return type(error).__name__.removesuffix("Error").lower()
+    """A metric's word for it: throttled, unreachable, rejected."""
+    return type(error).__name__.removeprefix("Bucket").removesuffix("Error").lower()

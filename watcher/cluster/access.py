@@ -62,8 +62,14 @@ async def _from_kubeconfig(paths: str, context: str) -> Access:
         token_file = _token_file(merged, loader)
     except Exception as error:  # whatever its YAML, JSON and file readers and plugins raise
         where = f" (context {context})" if context else ""
-        raise UsageError(f"kubeconfig: {paths}{where} cannot be used: {one_line(error)}") from None
+        raise UsageError(f"kubeconfig: {paths}{where} cannot be used: {_why(error)}") from None
     return _access(configuration, token_file)
+
+
+def _why(error: Exception) -> str:
+    """The reader has words for what it expects to be wrong, and stumbles over the rest."""
+    stumbled = isinstance(error, AssertionError | AttributeError | KeyError | TypeError)
+    return "it is not a whole kubeconfig" if stumbled else one_line(error)
 
 
 def _token_file(merged: Any, loader: Any) -> Path | None:

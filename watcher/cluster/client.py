@@ -103,7 +103,7 @@ async def list_page(
     metadata = envelope["metadata"]
     if rest:
         take(_objects(rest))
-    return PageEnd(metadata.get("resourceVersion") or "", metadata.get("continue") or "")
+    return PageEnd(str(metadata.get("resourceVersion") or ""), str(metadata.get("continue") or ""))
 
 
 async def watch(

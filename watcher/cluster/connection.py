@@ -106,9 +106,9 @@ class Connection:
         if now - self._token_read_at >= _TOKEN_AGE:
             try:
                 token = access.token_file.read_text().strip()
-            except OSError as error:
+            except (OSError, UnicodeDecodeError) as error:
                 raise ClusterUnreachableError(
-                    f"the token file {access.token_file} cannot be read: {error.strerror}"
+                    f"the token file {access.token_file} cannot be read: {one_line(error)}"
                 ) from None
             self._token, self._token_read_at = f"Bearer {token}", now
         return self._token

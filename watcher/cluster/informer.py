@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from random import Random
 from typing import Protocol
 
@@ -34,6 +35,8 @@ from watcher.objects.ref import APIResource
 
 SILENCE = 90.0  # seconds without a byte, where bookmarks come each minute
 PARKED = (120.0, 300.0)  # seconds between two tries of what a missing right forbids
+_DOUBTED = 5  # refusals in a row that are not taken at their word where it went well before: an API
+# server that starts refuses everybody for some seconds, because it does not know its roles yet
 _HEALTHY = 120.0  # seconds after which earlier failures are forgotten
 _WATCH_LENGTH = (300.0, 600.0)  # seconds, random so that not all watches end together
 
@@ -102,9 +105,15 @@ class Informer:
         clock = asyncio.get_running_loop().time
         backoff = Backoff(self._random, first=0.8, longest=30.0)
         phase: Phase = Listing()
+        doubts = 0
         while True:
             began = clock()
             taken, error = await self._take_step(phase)
+            if error is None:
+                doubts = _DOUBTED
+            elif taken.pause is Pause.PARK and doubts:
+                doubts -= 1
+                taken = replace(taken, pause=Pause.BACKOFF)
             if clock() - began >= _HEALTHY:
                 backoff.reset()
             if taken.rediscover:
@@ -184,7 +193,7 @@ class Informer:
             async with aclosing(stream):
                 async for batch in stream:
                     changes = [event for event in batch if event.type != "BOOKMARK"]
-                    reached = batch[-1].object["metadata"].get("resourceVersion") or version
+                    reached = str(batch[-1].object["metadata"].get("resourceVersion") or version)
                     if changes:
                         self._sink.changed(changes)  # which consumes the objects
                     version = reached

@@ -107,26 +107,32 @@ def step(phase: Phase, outcome: Page | Watched | Failed) -> Step:
             if events or bookmarks:
                 return Step(Watching(resource_version), pause, restart="ended")
             return Step(Probing(resource_version), pause, restart="silent")
-        case Watching(), Watched(resource_version, _, _, ClusterError() as error):
-            return _after_error(Watching(resource_version), error)
+        case Watching(), Watched(resource_version, events, seconds, ClusterError() as error):
+            spins = not events and seconds < SHORT_WATCH
+            return _after_error(Watching(resource_version), error, spins=spins)
         case ((Listing() | Probing()), Failed(error)):
-            return _after_error(phase, error)
+            spins = isinstance(phase, Listing) and not phase.paged
+            return _after_error(phase, error, spins=spins)
     raise AssertionError(f"{outcome} does not answer {phase}")
 
 
-def _after_error(phase: Phase, error: ClusterError) -> Step:
+def _after_error(phase: Phase, error: ClusterError, *, spins: bool) -> Step:
+    """spins: beginning anew at once would only meet the same error again."""
     if isinstance(phase, Watching) and _may_have_lost_history(error):
         # A watch from a version of the future is not refused, it is silent until its end.
         phase = Probing(phase.resource_version)
     if not isinstance(error, StatusError):
         return Step(phase, Pause.BACKOFF, restart="connection")
     wait = error.retry_after or 0.0
+    at_once = Pause.BACKOFF if spins else Pause.NONE
     match error.status:
         case 410 if isinstance(phase, Listing):
             # As client-go does: a list too long for its tokens is read in one piece.
-            return Step(Listing(paged=False, trusted=phase.trusted), restart="token-expired")
+            return Step(
+                Listing(paged=False, trusted=phase.trusted), at_once, restart="token-expired"
+            )
         case 410:
-            return Step(Listing(), restart="expired")
+            return Step(Listing(), at_once, restart="expired")
         case 504 if error.reason == "ResourceVersionTooLarge":
             return Step(Listing(trusted=False), Pause.BACKOFF, wait, restart="history-lost")
         case 429:
@@ -134,7 +140,13 @@ def _after_error(phase: Phase, error: ClusterError) -> Step:
         case 403:
             return Step(phase, Pause.PARK, wait, restart="forbidden")
         case 404:
-            return Step(Listing(), Pause.BACKOFF, wait, restart="not-found", rediscover=True)
+            # A server that starts answers so until it knows its CRDs: what we doubt stays in doubt.
+            match phase:
+                case Listing(trusted=trusted):
+                    phase = Listing(trusted=trusted)
+                case Watching():
+                    phase = Listing()
+            return Step(phase, Pause.BACKOFF, wait, restart="not-found", rediscover=True)
         case 400 if isinstance(phase, Listing) and phase.token:
             return Step(Listing(paged=False, trusted=phase.trusted), restart="token-refused")
         case 401:

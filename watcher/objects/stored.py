@@ -4,17 +4,13 @@ Exists because a cut key does not tell its object's name (FORMAT.md section 1). 
 files only.
 """
 
-from typing import Any
-
 from ruamel.yaml import YAML
-
-
-def load(body: bytes) -> dict[str, Any]:
-    """The object in a file. Raises ruamel.yaml.error.YAMLError."""
-    document: dict[str, Any] = YAML(typ="safe", pure=True).load(body)
-    return document
+from ruamel.yaml.error import YAMLError
 
 
 def name_of(body: bytes) -> str:
-    """The name of the object in a file."""
-    return str(load(body)["metadata"]["name"])
+    """The name of the object in a file. Raises ValueError where there is none."""
+    try:
+        return str(YAML(typ="safe", pure=True).load(body)["metadata"]["name"])
+    except (YAMLError, KeyError, TypeError) as error:
+        raise ValueError("not the file of an object") from error

@@ -84,7 +84,7 @@ class Rig:
         async def serve(
             *, live: Callable[[], str | None], ready: Callable[[], str | None]
         ) -> AsyncIterator[None]:
-            self.ready = ready
+            self.ready, self.live = ready, live
             yield
 
         return await follow(

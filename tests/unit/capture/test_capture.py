@@ -324,6 +324,15 @@ async def test_an_object_whose_name_is_too_long_for_a_key_is_asked_for_by_its_re
     assert rig.equal()
 
 
+async def test_a_damaged_file_whose_key_does_not_tell_its_name_is_kept() -> None:
+    rig = Rig()
+    key = f"example.com/east/_cluster/clusterrole/{'a' * 160}~{'0' * 32}.yaml"
+    rig.store.written_by_a_stranger(key, b": not yaml")
+    summary = await rig.once()
+    assert key in rig.store.objects()
+    assert summary.failed
+
+
 async def test_an_aggregated_api_must_deny_an_object_twice_a_minute_apart() -> None:
     rig = Rig()
     rig.cluster.create(CRD)
