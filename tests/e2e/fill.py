@@ -68,8 +68,9 @@ async def _create(api: API, objects: list[Object]) -> None:
     async def work(session: aiohttp.ClientSession) -> None:
         for item in waiting:
             async with session.post(api.url + collection(item), json=item) as answer:
+                text = await answer.text()
                 if answer.status >= 400:
-                    refused.append(APIError(answer.status, await answer.text()))
+                    refused.append(APIError(answer.status, text))
 
     async with (
         aiohttp.ClientSession(
