@@ -7,6 +7,7 @@ settings' table. Commands import what they run when they run it: `--help` loads 
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -210,6 +211,9 @@ def _run(settings: Settings, *, once: bool) -> "Summary":
                 progress=progress,
             )
 
+        # Pages of lists are thousands of objects that no collection frees: looking at them at the
+        # default of 700 took a fifth of a first sync's CPU, and memory is the same without.
+        gc.set_threshold(10_000)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(follow())

@@ -35,7 +35,7 @@ from watcher.objects.ref import APIResource
 
 SILENCE = 90.0  # seconds without a byte, where bookmarks come each minute
 PARKED = (120.0, 300.0)  # seconds between two tries of what a missing right forbids
-_DOUBTED = 5  # refusals in a row that are not taken at their word where it went well before: an API
+_DOUBTED = 4  # refusals in a row that are not taken at their word where it went well before: an API
 # server that starts refuses everybody for some seconds, because it does not know its roles yet
 _HEALTHY = 120.0  # seconds after which earlier failures are forgotten
 _WATCH_LENGTH = (300.0, 600.0)  # seconds, random so that not all watches end together
