@@ -53,9 +53,9 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-## make bench    the figures of the README
+## make bench    the figures of the README; ARGS="--kubeconfig FILE" for a real cluster
 bench: install
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(ARGS)
 
 ## make docs     docs/settings.md from the table of settings
 docs: install

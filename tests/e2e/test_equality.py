@@ -19,7 +19,7 @@ from tests.e2e.minio import Bucket, Minio
 from tests.e2e.oracle import Expected
 from tests.e2e.watcher_process import PREFIX, running
 
-NAMESPACES = 180  # some 11,400 objects, Events aside
+NAMESPACES = 165  # some 10,500 objects
 
 pytestmark = pytest.mark.timeout(900)  # of the first test of this file: filling takes minutes
 

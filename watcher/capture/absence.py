@@ -67,6 +67,10 @@ class Absence:
         """Keys that are absent from the cluster, as far as we saw, and stay in the bucket."""
         return len(self._held)
 
+    def holds(self, key: str) -> bool:
+        """Whether this key is one of them."""
+        return key in self._held
+
     @property
     def settled(self) -> bool:
         """Whether each question was answered, or asked in vain several times."""

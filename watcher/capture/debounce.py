@@ -19,7 +19,7 @@ from watcher.objects.content import Content
 from watcher.objects.ref import APIResource
 
 _TICK = 0.001  # seconds; timers may ring early by the clock's resolution
-_LISTS_SHARE = 1 / 8  # of the budget: some thousand objects, enough to keep all writers busy
+_LISTS_SHARE = 1 / 16  # of the budget: some thousand objects, enough to keep all writers busy
 _FLUSH_AGAIN = 1.0  # seconds until the next try while there is no time left
 MAX_REFETCHES = 500  # of one kind; beyond, one list costs less
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 
 from watcher.backoff import Backoff
-from watcher.bucket.layout import kind_segment
+from watcher.bucket.layout import Layout, kind_segment
 from watcher.capture.intake import Flow, Intake
 from watcher.capture.watchfulness import Watchfulness
 from watcher.cluster.api import API
@@ -24,7 +24,7 @@ from watcher.cluster.kinds import KindFilter, identity
 from watcher.errors import ClusterError
 from watcher.logs import Log, Outage
 from watcher.metrics import Metrics
-from watcher.objects.ref import FROZEN_GROUPS, APIResource
+from watcher.objects.ref import FROZEN_GROUPS, APIResource, ObjectRef
 
 _COLD_LISTS = 8  # kinds listed at the same time
 _INTERVAL = 300.0  # seconds between two looks when nothing rings
@@ -218,7 +218,10 @@ class Roster:
         name, _, group = segment.partition(".")
         resource = followed.resource if followed else APIResource(group, "", name, name, True)
         self._log.info("a kind is gone", resource=resource.label, files=len(keys))
-        self._flow.absence.suspect(resource, keys, kind_is_gone=True)
+        if self._flow.absence.holds(_definition(resource)):
+            self._flow.absence.hold(keys)  # history was lost, and the kind with it
+        else:
+            self._flow.absence.suspect(resource, keys, kind_is_gone=True)
         del self._missing[segment]
 
     async def _list_again_what_overflowed(self, group: asyncio.TaskGroup) -> None:
@@ -241,6 +244,12 @@ class Roster:
         for word in sorted(set(words) - self._warned):
             self._warned.add(word)
             self._log.warning("include-kinds or exclude-kinds names an unknown kind", kind=word)
+
+
+def _definition(resource: APIResource) -> str:
+    """Where the CRD of a kind is stored, if it has one."""
+    name = f"{resource.resource}.{resource.group}"
+    return Layout.key(ObjectRef("apiextensions.k8s.io", "CustomResourceDefinition", "", name))
 
 
 def _can_tell_about(segment: str, discovery: Discovery) -> bool:

@@ -89,7 +89,8 @@ class Watchfulness:
         kind.failures, kind.reason = kind.failures + 1, str(error)
         kind.cut_off = not isinstance(error, StatusError)
         if isinstance(error, StatusError):
-            if error.status not in _IN_ORDER:
+            starting = error.status == 403 and taken.pause is Pause.BACKOFF  # not believed yet
+            if error.status not in _IN_ORDER and not starting:
                 kind.outage.began(str(error))
         elif 2 * sum(each.cut_off for each in self._kinds.values()) > len(self._kinds):
             self._server.began(str(error))

@@ -6,6 +6,7 @@ with it is a UsageError of one line.
 """
 
 import importlib
+import logging
 import os
 import ssl
 import sys
@@ -76,6 +77,8 @@ def _token_file(merged: Any, loader: Any) -> Path | None:
     """kubernetes_asyncio reads a user's `tokenFile` once and encodes it: read it ourselves."""
     user = loader.current_context["context"].get("user")
     node: Any = merged["users"].get_with_name(user, safe=True) if user else None
+    if user and node is None:  # the library would go on as nobody
+        raise ValueError(f"there is no user {user}")
     named = node["user"].safe_get("tokenFile") if node and node.safe_get("user") else None
     if not named:
         return None
@@ -157,6 +160,8 @@ def _library() -> _Library:
         if standing_in:
             client: Any = sys.modules[packages[1]]
             client.Configuration, client.ApiClient = configuration.Configuration, None
+        # What goes wrong is raised too, and said once: by us.
+        logging.getLogger("kubernetes_asyncio.config").setLevel(logging.CRITICAL)
         return _Library(
             importlib.import_module("kubernetes_asyncio.config.kube_config"),
             importlib.import_module("kubernetes_asyncio.config.incluster_config"),

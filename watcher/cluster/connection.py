@@ -19,7 +19,6 @@ from watcher.errors import ClusterUnreachableError, UsageError
 
 _TOKEN_AGE = 60.0  # seconds until a token file is read again: kubelet rotates at 80 % of an hour
 _REFRESH_PAUSE = 5.0  # seconds between two refreshes after 401: exec plugins are programs
-_READ_BUFFER = 256 * 1024
 
 
 class _Answer:
@@ -132,9 +131,7 @@ async def connect(kubeconfig: str, context: str) -> AsyncIterator[Connection]:
     """A connection to the cluster that kubectl would talk to. Raises UsageError."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, read_bufsize=_READ_BUFFER
-    ) as session:
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         connection = Connection(session, kubeconfig, context)
         await connection.open()
         yield connection

@@ -29,6 +29,25 @@ PREFIX = "example.com/east/"
 CLEANER = Cleaner(load_rules(), SecretPolicy("redact", None, "example.com", "east"))
 
 
+CRDS = "customresourcedefinitions.apiextensions.k8s.io"
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
+        "versions": [{"name": "v1", "served": True, "storage": True}],
+    },
+}
+WIDGET = {
+    "apiVersion": "example.com/v1",
+    "kind": "Widget",
+    "metadata": {"name": "w", "namespace": "default"},
+}
+
+
 def config_map(name: str, value: str = "1", namespace: str = "default", **metadata: Any) -> Object:
     return {
         "apiVersion": "v1",

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.capture.rig import Rig, config_map
+from tests.unit.capture.rig import CRD, CRDS, WIDGET, Rig, config_map
 
 pytestmark = pytest.mark.looptime
 
@@ -174,25 +174,6 @@ async def test_a_burst_of_changes_is_stored_within_max_delay() -> None:
             rig.cluster.create(config_map(f"c{number}"))
         await asyncio.sleep(17)
         assert rig.equal()
-
-
-CRDS = "customresourcedefinitions.apiextensions.k8s.io"
-CRD = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "widgets.example.com"},
-    "spec": {
-        "group": "example.com",
-        "scope": "Namespaced",
-        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
-        "versions": [{"name": "v1", "served": True, "storage": True}],
-    },
-}
-WIDGET = {
-    "apiVersion": "example.com/v1",
-    "kind": "Widget",
-    "metadata": {"name": "w", "namespace": "default"},
-}
 
 
 async def test_kinds_come_and_go_while_it_runs() -> None:

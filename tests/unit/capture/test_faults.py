@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.memory_store import Fault
-from tests.unit.capture.rig import Rig, config_map
+from tests.unit.capture.rig import CRD, WIDGET, Rig, config_map
 from watcher.errors import BucketError, ClusterError, RefusedError
 
 pytestmark = pytest.mark.looptime
@@ -206,6 +206,36 @@ async def test_an_etcd_put_back_in_time_is_followed_but_deletes_nothing() -> Non
         await asyncio.sleep(20)
         assert rig.metric("deletes_held") == 0
         assert rig.equal()
+
+
+async def test_a_kind_that_went_with_lost_history_keeps_its_files() -> None:
+    rig = Rig()
+    async with rig.running():
+        snapshot = rig.cluster.snapshot()
+        rig.cluster.create(CRD)
+        await asyncio.sleep(1)
+        rig.cluster.create(WIDGET)
+        await asyncio.sleep(20)
+        before = set(rig.files())
+        rig.cluster.restore(snapshot)
+        await asyncio.sleep(600)
+        assert "default/widget.example.com/w.yaml" in before
+        assert before <= set(rig.files())
+        assert rig.metric("deletes_held") >= 2
+
+
+async def test_refusals_of_an_api_server_that_starts_are_not_believed() -> None:
+    rig = Rig()
+    rig.cluster.create(config_map("hello"))
+    async with rig.running():
+        await asyncio.sleep(10)
+        _forbid(rig)
+        asyncio.get_running_loop().call_later(4, rig.cluster.faults.allow, "configmaps")
+        rig.cluster.update(config_map("hello", "new"))
+        await asyncio.sleep(40)
+        assert rig.equal()
+        assert rig.metric("informers", state="forbidden") == 0
+        assert "following configmaps fails" not in rig.logged.getvalue()
 
 
 async def test_another_cluster_at_the_same_address_deletes_nothing() -> None:

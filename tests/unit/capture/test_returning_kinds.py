@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.capture.rig import Rig
-from tests.unit.capture.test_capture import CRD, CRDS, WIDGET
+from tests.unit.capture.rig import CRD, CRDS, WIDGET, Rig
 
 pytestmark = pytest.mark.looptime
 

@@ -9,8 +9,7 @@ from bench.cluster import Cluster
 from bench.faults import Failure
 from bench.kinds import Kind
 from tests.memory_store import Fault
-from tests.unit.capture.rig import Rig, config_map
-from tests.unit.capture.test_capture import CRD, CRDS, WIDGET
+from tests.unit.capture.rig import CRD, CRDS, WIDGET, Rig, config_map
 from watcher.errors import BucketError, ClusterError
 
 pytestmark = pytest.mark.looptime

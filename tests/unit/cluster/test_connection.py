@@ -153,6 +153,7 @@ def _without(*parts: str) -> Object:
         (_without("current-context"), "", "current-context"),
         (_without("clusters"), "", "test"),
         (_without("contexts"), "", "test"),
+        (_without("users"), "", "there is no user"),
         ("a: [", "", "config"),
         ("", "", "config"),
         ("just text", "", "config"),
