@@ -1,0 +1,39 @@
+"""What the README names exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from watcher.cli import cli
+from watcher.metrics import Metrics
+from watcher.settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z0-9]+)", README))))
+def test_every_make_target_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("flag", sorted(set(re.findall(r"(?<= )--([a-z-]+)", README))))
+def test_every_flag_exists(flag: str) -> None:
+    flags = {setting.name for setting in SETTINGS} | {"once", "help"}
+    assert flag in flags | {"server-side", "strict"}  # kubectl's and mypy's
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`watcher ([a-z-]+)", README))))
+def test_every_command_exists(command: str) -> None:
+    assert command in cli.commands
+
+
+@pytest.mark.parametrize("metric", sorted(set(re.findall(r"\bwatcher_[a-z_]+", README))))
+def test_every_metric_exists(metric: str) -> None:
+    assert metric in Metrics("test").render()[0].decode()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^)#:]+)\)|`((?:\w+/)+)`", README))))
+def test_every_path_exists(path: tuple[str, str]) -> None:
+    assert (ROOT / "".join(path)).exists()
