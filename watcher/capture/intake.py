@@ -47,7 +47,8 @@ class Intake:
         self.objects = 0  # selected ones in the cluster
         self.skipped = 0  # objects of the last list that are not selected
         self.odd = 0  # states since the last list began that could not be made sense of
-        self.taken = self.unchanged = 0  # states so far: from lists, from everywhere
+        self.taken = 0  # states from lists so far
+        self.unchanged = 0  # objects of the last list that the bucket holds as they are
         self._listing = 0  # selected ones of the list that is being read
         self._flow = flow
         self._group = canonical_group(resource.group, resource.resource)
@@ -60,7 +61,7 @@ class Intake:
 
     def begin(self) -> None:
         segment = kind_segment(self._group, self.resource.kind)
-        self._listing = self.skipped = self.odd = 0
+        self._listing = self.skipped = self.unchanged = self.odd = 0
         self._unseen = {
             *self._flow.ledger.keys_of(segment),
             *self._flow.pending.keys_of(segment),
@@ -174,7 +175,7 @@ class Intake:
         content = self._clean(item)
         if key not in flow.pending and flow.ledger.get(key).holds(content.fingerprint):
             self._unchanged.inc()
-            self.unchanged += 1
+            self.unchanged += listed
             return True
         received = None if listed else now
         change = Change(key, self.resource, content, came_from, received)

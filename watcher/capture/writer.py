@@ -240,7 +240,7 @@ class Writer:
             self._pending.stall(False)
         if action in (None, _RECOGNISED):
             self._metrics.changes_dropped.labels("unchanged").inc()
-            self.unchanged += 1
+            self.unchanged += change.received is None  # an object of a list, not its churn
             return
         self._metrics.changes.labels(change.resource.label, action).inc()
         if action in ("create", "update"):

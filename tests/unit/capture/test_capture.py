@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.capture.rig import CRD, CRDS, WIDGET, Rig, config_map
+from tests.unit.capture.rig import CRD, CRDS, WIDGET, Object, Rig, config_map
 
 pytestmark = pytest.mark.looptime
 
@@ -31,6 +31,24 @@ async def test_a_restart_with_nothing_changed_writes_and_reads_no_object() -> No
     assert not [key for (_, key), _ in rig.store.requests.items() if key.endswith(".yaml")]
     assert (summary.written, summary.deleted) == (0, 0)
     assert summary.unchanged == len(rig.files())
+
+
+async def test_what_is_said_at_the_end_counts_objects_not_their_status_churn() -> None:
+    rig = Rig()
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": {"beat": 0}}
+    rig.cluster.create(node)
+    rig.store.latency = 1.0  # so that the node beats a few times before the end
+    beating = asyncio.create_task(_beat(rig, node))
+    summary = await rig.once()
+    beating.cancel()
+    assert rig.metric("changes_dropped_total", reason="unchanged") > 0
+    assert (summary.written, summary.unchanged) == (len(rig.files()), 0)
+
+
+async def _beat(rig: Rig, node: Object) -> None:
+    for beat in range(1000):
+        rig.cluster.update({**node, "status": {"beat": beat}})
+        await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("etags_are_md5", [True, False])
