@@ -59,10 +59,6 @@ class Pending:
     def __contains__(self, key: str) -> bool:
         return key in self._waiting or key in self._writing
 
-    def waits(self, key: str) -> bool:
-        """Whether a state of this key waits here, not handed out yet."""
-        return key in self._waiting
-
     @property
     def bytes(self) -> int:
         return self._bytes

@@ -28,10 +28,6 @@ class Pace:
         self._cut_at = float("-inf")
         self._freed = asyncio.Event()
 
-    @property
-    def running(self) -> int:
-        return self._running
-
     async def turn(self) -> float:
         """Wait for a turn; the time that the matching `ended` wants. It must follow."""
         clock = asyncio.get_running_loop().time
