@@ -26,6 +26,7 @@ from tests.e2e.process import Process, until
 from tests.e2e.proxy import Lose, Proxy, Stall
 from tests.e2e.watcher_process import PREFIX, Watcher, running
 
+CALM = 3.0  # seconds without a change after which there will be none
 PROMISED = 15 + 2  # seconds: the default max-delay, and a PUT; 2 or 3 of them are the usual
 
 
@@ -81,16 +82,20 @@ class Followed:
 
 def _calm_since(api: API) -> float:
     """When the last change of anything that has to be stored was over, controllers' too: the time
-    at the end of the first of two lists of the whole cluster that are the same."""
+    at the end of the first of several lists of the whole cluster that are the same for a while.
+    (Controllers take a second between two steps, and discovery follows CRDs as late.)"""
 
     def look() -> tuple[dict[str, bytes], float]:
         return {key: one.file for key, one in expected(api).items()}, time.monotonic()
 
-    (before, since), (now, ended) = look(), look()
-    while now != before:
-        before, since = now, ended
+    before, since = look()
+    while True:
         now, ended = look()
-    return since
+        if now != before:
+            before, since = now, ended
+        elif ended - since >= CALM:
+            return since
+        time.sleep(0.1)
 
 
 @contextmanager
