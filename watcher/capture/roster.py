@@ -1,10 +1,9 @@
 """One informer for every kind that is wanted, while kinds come and go.
 
 Exists because "every object" includes kinds that are installed next year. Promises: a new kind is
-followed seconds after its CRD is established; a kind ends only when two documents that can tell,
-a minute apart, do not name it (simpler than asking for CRDs and APIServices by name, and a removed
-CRD has told the end of each of its objects by then); files of kinds that settings leave out are
-held, never deleted.
+followed seconds after its CRD is established; a kind ends when a document that can tell does not
+name it and its CRD was deleted, or when two of them, a minute apart, do not name it; files of
+kinds that settings leave out are held, never deleted.
 """
 
 import asyncio
@@ -46,6 +45,7 @@ class _Followed:
     resource: APIResource
     intake: Intake | None  # None: not wanted, but its changes ring
     task: asyncio.Task[None]
+    defined: bool  # by a CRD that we know
 
 
 class Roster:
@@ -184,7 +184,8 @@ class Roster:
             rediscover=self.ring,
         )
         task = group.create_task(informer.run(), name=f"informer {resource.label}")
-        self._followed[identity(resource)] = _Followed(resource, intake, task)
+        defined = self._is_defined(resource)
+        self._followed[identity(resource)] = _Followed(resource, intake, task, defined)
 
     def _hold_unwanted(self, discovery: Discovery) -> None:
         """Files of kinds that are there but not wanted: a matter of settings, so they stay."""
@@ -206,8 +207,19 @@ class Roster:
         }
         self._missing = {segment: self._missing.get(segment, now) for segment in missing}
         for segment, since in list(self._missing.items()):
-            if now - since >= _GONE_AFTER:
+            if now - since >= _GONE_AFTER or self._is_gone_by_name(ours.get(segment)):
                 self._end(segment, ours.get(segment))
+
+    def _is_gone_by_name(self, kind: tuple[str, str] | None) -> bool:
+        """Whether the CRD of a followed kind was deleted: the API server may have closed the watch
+        before it told the end of each object."""
+        followed = self._followed.get(kind) if kind else None
+        return followed is not None and followed.defined and not self._is_defined(followed.resource)
+
+    def _is_defined(self, resource: APIResource) -> bool:
+        """Whether the bucket holds, or will hold, a CRD of this kind."""
+        key = _definition(resource)
+        return key in self._flow.pending or not self._flow.ledger.get(key).holds(None)
 
     def _end(self, segment: str, kind: tuple[str, str] | None) -> None:
         followed = self._followed.pop(kind, None) if kind else None

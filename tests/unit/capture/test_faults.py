@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.memory_store import Fault
-from tests.unit.capture.rig import CRD, WIDGET, Rig, config_map
+from tests.unit.capture.rig import CRD, CRDS, WIDGET, Rig, config_map
 from watcher.errors import BucketError, ClusterError, RefusedError
 
 pytestmark = pytest.mark.looptime
@@ -222,6 +222,19 @@ async def test_a_kind_that_went_with_lost_history_keeps_its_files() -> None:
         assert "default/widget.example.com/w.yaml" in before
         assert before <= set(rig.files())
         assert rig.metric("deletes_held") >= 2
+
+
+async def test_a_removed_crd_takes_its_files_with_it_though_the_watch_ended_too_early() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.cluster.create(CRD)
+        await asyncio.sleep(1)
+        rig.cluster.create(WIDGET)
+        await asyncio.sleep(20)
+        rig.cluster.faults.silence_watches("widgets.example.com")
+        rig.cluster.delete(CRDS, "", "widgets.example.com")
+        await asyncio.sleep(17)
+        assert rig.equal()
 
 
 async def test_refusals_of_an_api_server_that_starts_are_not_believed() -> None:
