@@ -36,6 +36,10 @@ class Flow:
     metrics: Metrics
     log: Log
 
+    def keeps(self, key: str) -> bool:
+        """Whether the bucket holds this key, may hold it, or will be asked to."""
+        return key in self.pending or not self.ledger.get(key).holds(None)
+
 
 class Intake:
     """One kind's way in: the sink of its informer."""
@@ -165,10 +169,10 @@ class Intake:
             flow.metrics.objects_skipped.labels(left_out.reason).inc()
             if not left_out.by_settings:
                 self._remove(key, Deleted("left-out"), now)
-            elif self._is_kept(key):
+            elif flow.keeps(key):
                 flow.absence.hold([key])
             return False
-        if is_terminating(item) and self._is_kept(key):
+        if is_terminating(item) and flow.keeps(key):
             self._terminating.inc()
             return True
         came_from = origin(item)
@@ -183,9 +187,6 @@ class Intake:
         return True
 
     def _remove(self, key: str, how: Deleted, now: float) -> None:
-        if key in self._flow.pending or not self._flow.ledger.get(key).holds(None):
+        if self._flow.keeps(key):
             change = Change(key, self.resource, how, received=now)
             self._flow.pending.offer(change, now)
-
-    def _is_kept(self, key: str) -> bool:
-        return key in self._flow.pending or not self._flow.ledger.get(key).holds(None)

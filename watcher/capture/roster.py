@@ -184,7 +184,7 @@ class Roster:
             rediscover=self.ring,
         )
         task = group.create_task(informer.run(), name=f"informer {resource.label}")
-        defined = self._is_defined(resource)
+        defined = self._flow.keeps(_definition(resource))
         self._followed[identity(resource)] = _Followed(resource, intake, task, defined)
 
     def _hold_unwanted(self, discovery: Discovery) -> None:
@@ -214,12 +214,9 @@ class Roster:
         """Whether the CRD of a followed kind was deleted: the API server may have closed the watch
         before it told the end of each object."""
         followed = self._followed.get(kind) if kind else None
-        return followed is not None and followed.defined and not self._is_defined(followed.resource)
-
-    def _is_defined(self, resource: APIResource) -> bool:
-        """Whether the bucket holds, or will hold, a CRD of this kind."""
-        key = _definition(resource)
-        return key in self._flow.pending or not self._flow.ledger.get(key).holds(None)
+        if followed is None or not followed.defined:
+            return False
+        return not self._flow.keeps(_definition(followed.resource))
 
     def _end(self, segment: str, kind: tuple[str, str] | None) -> None:
         followed = self._followed.pop(kind, None) if kind else None
