@@ -20,10 +20,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
+from itertools import count
 from typing import TypeVar
 
 from watcher.bucket.ledger import etag_of
-from watcher.bucket.store import OVERWRITE, Create, Head, Listed, PutMode, Store, Update
+from watcher.bucket.store import OVERWRITE, Create, Head, Listed, PutMode, Store, Update, Version
 from watcher.errors import (
     AbsentError,
     BucketUnreachableError,
@@ -50,6 +51,7 @@ class _Object:
     body: bytes
     etag: str
     metadata: Mapping[str, str]
+    version: str
 
 
 class MemoryStore(Store):
@@ -58,13 +60,16 @@ class MemoryStore(Store):
     Truth for tests: `objects()` is what the bucket holds; `requests` counts (operation, key).
     """
 
-    def __init__(self, *, latency: float = 0.0, late: float = 5.0, page: int = 1000) -> None:
+    def __init__(
+        self, *, latency: float = 0.0, late: float = 5.0, page: int = 1000, versioned: bool = False
+    ) -> None:
         self.latency = latency
         self.late = late
         self.page = page
         self.requests: Counter[tuple[str, str]] = Counter()
         self.choose_fault: Callable[[str, str], Fault] = lambda operation, key: Fault.NONE
         self._objects: dict[str, _Object] = {}
+        self._versions = count(1) if versioned else None
         self._next: deque[Fault] = deque()
         self._honours_conditions = True
         self._etag: Callable[[bytes], str] = etag_of
@@ -79,7 +84,7 @@ class MemoryStore(Store):
         return sum(n for (operation, _), n in self.requests.items() if operation == "PUT")
 
     def written_by_a_stranger(self, key: str, body: bytes) -> None:
-        self._objects[key] = _Object(body, self._etag(body), {})
+        self._objects[key] = _Object(body, self._etag(body), {}, self._new_version())
 
     def removed_by_a_stranger(self, key: str) -> None:
         self._objects.pop(key, None)
@@ -125,8 +130,8 @@ class MemoryStore(Store):
         metadata: Mapping[str, str] | None = None,
         content_type: str = "application/yaml",
         mode: PutMode = OVERWRITE,
-    ) -> str:
-        new = _Object(body, self._etag(body), dict(metadata or {}))
+    ) -> Version:
+        new = _Object(body, self._etag(body), dict(metadata or {}), self._new_version())
         return await self._request("PUT", key, lambda: self._write(key, new, mode))
 
     async def get(self, key: str) -> tuple[bytes, Head]:
@@ -137,8 +142,15 @@ class MemoryStore(Store):
         found = await self._request("HEAD", key, lambda: self._read(key))
         return Head(found.etag, found.metadata)
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str) -> str:
         await self._request("DELETE", key, lambda: self._objects.pop(key, None))
+        return self._new_version()
+
+    async def copy(self, source: str, target: str) -> None:
+        def act() -> None:
+            self._objects[target] = self._read(source)
+
+        await self._request("COPY", source, act)
 
     def _page(self, prefix: str, after: str) -> tuple[list[Listed], bool]:
         keys = sorted((key for key in self._objects if key.startswith(prefix)), key=str.encode)
@@ -157,10 +169,19 @@ class MemoryStore(Store):
                 yield page
                 start_after = page[-1].key
 
+    async def folders(self, prefix: str) -> tuple[str, ...]:
+        below = (key.removeprefix(prefix) for key in self._objects if key.startswith(prefix))
+        found = {name.partition("/")[0] for name in below if "/" in name}
+        return await self._request("LIST", prefix, lambda: tuple(sorted(found)))
+
     async def close(self) -> None:
         """What is to land late still does: the network doesn't know that we are gone."""
 
-    def _write(self, key: str, new: _Object, mode: PutMode) -> str:
+    def _new_version(self) -> str:
+        """Of a versioned bucket; "" of another."""
+        return f"v{next(self._versions)}" if self._versions else ""
+
+    def _write(self, key: str, new: _Object, mode: PutMode) -> Version:
         found = self._objects.get(key)
         if self._honours_conditions:
             match mode:
@@ -169,7 +190,7 @@ class MemoryStore(Store):
                 case Update(etag) if found is None or found.etag != etag:
                     raise PreconditionError(f"{key} has changed")
         self._objects[key] = new
-        return new.etag
+        return Version(new.etag, new.version)
 
     def _read(self, key: str) -> _Object:
         if key not in self._objects:

@@ -40,7 +40,7 @@ async def test_a_usable_store_passes_its_check(store: Store) -> None:
 
 
 async def test_what_was_put_comes_back_under_any_key(store: Store) -> None:
-    etags = {key: await store.put(key, key.encode()) for key in AWKWARD}
+    etags = {key: (await store.put(key, key.encode())).etag for key in AWKWARD}
     for key, etag in etags.items():
         body, head = await store.get(key)
         assert (key, body, head.etag) == (key, key.encode(), etag)
@@ -62,7 +62,7 @@ async def test_bodies_of_any_size_come_back(store: Store, body: bytes) -> None:
 
 
 async def test_an_etag_is_the_md5_of_the_body_in_quotes(store: Store) -> None:
-    etag = await store.put("cl1/ns/kind/a.yaml", b"one")
+    etag, _ = await store.put("cl1/ns/kind/a.yaml", b"one")
     assert etag == f'"{md5(b"one").hexdigest()}"'
 
 
@@ -97,6 +97,29 @@ async def test_deleting_twice_is_fine_and_leaves_the_others(store: Store) -> Non
         await store.delete("cl1/ns/kind/a.yaml")
     await store.delete("cl1/never/was/there.yaml")
     assert await keys(store) == ["cl1/ns/kind/b.yaml"]
+
+
+async def test_a_copy_has_the_body_and_the_metadata(store: Store) -> None:
+    for key in AWKWARD:
+        await store.put(key, key.encode(), metadata={"watcher-uid": "1"})
+        await store.copy(key, f"trash/{key}")
+        body, head = await store.get(f"trash/{key}")
+        assert body == key.encode()
+        assert head == (await store.get(key))[1]
+
+
+async def test_a_copy_of_an_absent_key_says_so(store: Store) -> None:
+    with pytest.raises(AbsentError):
+        await store.copy("cl1/ns/kind/a.yaml", "trash/a.yaml")
+
+
+async def test_folders_are_told_without_what_is_in_them(store: Store) -> None:
+    for key in ("b/x/1", "b/x/2", "b/y/1", "a~/x", "a-b/x", "file"):
+        await store.put(key, b"")
+    assert await store.folders("") == ("a-b", "a~", "b")
+    assert await store.folders("b/") == ("x", "y")
+    assert await store.folders("b/x/") == ()
+    assert await store.folders("c/") == ()
 
 
 async def test_a_listing_is_in_the_order_of_the_keys_bytes(store: Store) -> None:
@@ -153,8 +176,8 @@ async def test_create_works_again_after_a_delete(store: Store) -> None:
 
 
 async def test_update_writes_only_over_the_version_it_names(store: Store) -> None:
-    one = await store.put("cl1/ns/kind/a.yaml", b"one")
-    two = await store.put("cl1/ns/kind/a.yaml", b"two", mode=Update(one))
+    one, _ = await store.put("cl1/ns/kind/a.yaml", b"one")
+    two, _ = await store.put("cl1/ns/kind/a.yaml", b"two", mode=Update(one))
     with pytest.raises(PreconditionError):
         await store.put("cl1/ns/kind/a.yaml", b"three", mode=Update(one))
     assert (await store.get("cl1/ns/kind/a.yaml"))[0] == b"two"
@@ -162,7 +185,7 @@ async def test_update_writes_only_over_the_version_it_names(store: Store) -> Non
 
 
 async def test_update_of_an_absent_key_writes_nothing(store: Store) -> None:
-    etag = await store.put("cl1/ns/kind/a.yaml", b"one")
+    etag, _ = await store.put("cl1/ns/kind/a.yaml", b"one")
     await store.delete("cl1/ns/kind/a.yaml")
     with pytest.raises(PreconditionError):
         await store.put("cl1/ns/kind/a.yaml", b"two", mode=Update(etag))

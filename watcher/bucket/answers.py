@@ -29,7 +29,7 @@ class ExpiredError(RejectedError):
 class Ask:
     """What was asked for. key: or the prefix of a listing. where: the store's name."""
 
-    operation: str  # PUT, GET, HEAD, LIST, DELETE
+    operation: str  # PUT, GET, HEAD, LIST, DELETE, COPY
     key: str
     where: str
     conditional: bool = False
@@ -118,7 +118,7 @@ def error_for(answer: Answer, ask: Ask) -> BucketError:
         return RejectedError(line, hint=_hint(_HINTS[code], answer))
     if status == 412 or code == "ConditionalRequestConflict" or (status == 404 and ask.conditional):
         return PreconditionError(line)
-    if status == 404 and ask.operation in {"GET", "HEAD"}:
+    if status == 404 and ask.operation in {"GET", "HEAD", "COPY"}:
         return AbsentError(line)
     if 300 <= status < 400:
         return RejectedError(line, hint=_hint("setting minio-region", answer))

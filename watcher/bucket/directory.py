@@ -21,7 +21,17 @@ from typing import TypeVar
 from uuid import uuid4
 
 from watcher.bucket.ledger import etag_of
-from watcher.bucket.store import OVERWRITE, Create, Head, Listed, Observe, PutMode, Store, Update
+from watcher.bucket.store import (
+    OVERWRITE,
+    Create,
+    Head,
+    Listed,
+    Observe,
+    PutMode,
+    Store,
+    Update,
+    Version,
+)
 from watcher.errors import (
     AbsentError,
     BucketError,
@@ -72,7 +82,7 @@ class Directory(Store):
         metadata: Mapping[str, str] | None = None,
         content_type: str = "application/yaml",
         mode: PutMode = OVERWRITE,
-    ) -> str:
+    ) -> Version:
         return await self._run("PUT", lambda: self._write(key, body, mode))
 
     async def get(self, key: str) -> tuple[bytes, Head]:
@@ -83,8 +93,13 @@ class Directory(Store):
         body = await self._run("HEAD", lambda: self._path(key).read_bytes())
         return Head(etag_of(body), {})
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str) -> str:
         await self._run("DELETE", lambda: self._remove(key))
+        return ""
+
+    async def copy(self, source: str, target: str) -> None:
+        body = await self._run("COPY", lambda: self._path(source).read_bytes())
+        await self.put(target, body)
 
     async def list(
         self, prefix: str, *, start_after: str = ""
@@ -92,6 +107,9 @@ class Directory(Store):
         keys = self._walk("", self._root, prefix, start_after)
         while page := await self._run("LIST", lambda: list(islice(keys, PAGE))):
             yield page
+
+    async def folders(self, prefix: str) -> tuple[str, ...]:
+        return await self._run("LIST", lambda: self._folders(prefix))
 
     async def close(self) -> None:
         pass
@@ -118,7 +136,11 @@ class Directory(Store):
     def _error(self, error: OSError, operation: str) -> BucketError:
         """The one place that knows what an errno means."""
         reason = (error.strerror or str(error)).lower()
-        if operation in {"GET", "HEAD"} and isinstance(error, _NO_FILE) and self._root.is_dir():
+        if (
+            operation in {"GET", "HEAD", "COPY"}
+            and isinstance(error, _NO_FILE)
+            and self._root.is_dir()
+        ):
             return AbsentError(f"no such key in {self.name}")
         if error.errno in _PERSISTENT:
             return RejectedError(
@@ -143,7 +165,7 @@ class Directory(Store):
         probe.touch(exist_ok=False)
         probe.unlink()
 
-    def _write(self, key: str, body: bytes, mode: PutMode) -> str:
+    def _write(self, key: str, body: bytes, mode: PutMode) -> Version:
         path = self._path(key)
         with self._locks[hash(key) % _LOCKS]:
             self._expect(path, mode)
@@ -155,7 +177,7 @@ class Directory(Store):
                 raise
             if self._fsync:
                 _sync_folder(path.parent)
-        return etag_of(body)
+        return Version(etag_of(body))
 
     def _expect(self, path: Path, mode: PutMode) -> None:
         match mode:
@@ -244,6 +266,13 @@ class Directory(Store):
                 with suppress(FileNotFoundError):
                     body = path.read_bytes()
                     yield Listed(key, etag_of(body), len(body))
+
+    def _folders(self, prefix: str) -> tuple[str, ...]:
+        folder = self._root / prefix
+        if not self._root.is_dir() or folder.is_dir():  # the first is an error, and says so
+            with os.scandir(folder) as found:
+                return tuple(sorted(e.name for e in found if e.is_dir() and _is_utf8(e.name)))
+        return ()
 
     def _remove_abandoned(self, path: Path) -> None:
         with suppress(FileNotFoundError):

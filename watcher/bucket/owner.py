@@ -30,11 +30,13 @@ class Claim:
 
     epoch: this start's number. conditional: whether the store honours If-Match and If-None-Match.
     etag_is_md5: whether an ETag is the MD5 of the body (not so under SSE-KMS, for one).
+    versioned: whether the bucket keeps what is overwritten or deleted.
     """
 
     epoch: int
     conditional: bool
     etag_is_md5: bool
+    versioned: bool
 
 
 async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime) -> Claim:
@@ -63,11 +65,16 @@ async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime)
             mode = Update(head.etag)
         body = orjson.dumps(owner, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         try:
-            etag = await store.put(key, body, content_type="application/json", mode=mode)
+            written = await store.put(key, body, content_type="application/json", mode=mode)
         except PreconditionError:
             continue  # another start was quicker: look again
         conditional = await _honours_conditions(store, key, body)
-        return Claim(owner["epoch"], conditional, etag_is_md5=etag == etag_of(body))
+        return Claim(
+            owner["epoch"],
+            conditional,
+            etag_is_md5=written.etag == etag_of(body),
+            versioned=bool(written.id),
+        )
     raise BucketUnreachableError(f"{key}: somebody else kept changing it ({_RACES} times)")
 
 

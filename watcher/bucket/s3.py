@@ -37,7 +37,17 @@ from yarl import URL
 from watcher.bucket.answers import Answer, Ask, ExpiredError, error_for
 from watcher.bucket.failures import FAILURES, answer_of, failure, innermost
 from watcher.bucket.signing import Signer
-from watcher.bucket.store import OVERWRITE, Create, Head, Listed, Observe, PutMode, Store, Update
+from watcher.bucket.store import (
+    OVERWRITE,
+    Create,
+    Head,
+    Listed,
+    Observe,
+    PutMode,
+    Store,
+    Update,
+    Version,
+)
 from watcher.errors import RejectedError
 
 _CONNECT_TIMEOUT = 10.0  # seconds
@@ -153,7 +163,7 @@ class S3(Store):
         metadata: Mapping[str, str] | None = None,
         content_type: str = "application/yaml",
         mode: PutMode = OVERWRITE,
-    ) -> str:
+    ) -> Version:
         headers = {
             "Content-Type": content_type,
             "Content-MD5": base64.b64encode(_md5(body)).decode(),
@@ -179,20 +189,36 @@ class S3(Store):
         answer = await self._call("HEAD", key, "head_object", Key=key)
         return Head(answer["ETag"], answer["Metadata"])
 
-    async def delete(self, key: str) -> None:
-        await self._call("DELETE", key, "delete_object", Key=key)
+    async def delete(self, key: str) -> str:
+        answer = await self._call("DELETE", key, "delete_object", Key=key)
+        return _version_id(answer.get("VersionId"))
+
+    async def copy(self, source: str, target: str) -> None:
+        place = {"Bucket": self._bucket, "Key": source}
+        await self._call("COPY", source, "copy_object", CopySource=place, Key=target)
 
     async def list(
         self, prefix: str, *, start_after: str = ""
     ) -> AsyncGenerator[list[Listed], None]:
         start = {"StartAfter": start_after} if start_after else {}
-        more = True
-        while more:
-            answer = await self._call("LIST", prefix, "list_objects_v2", Prefix=prefix, **start)
+        async for answer in self._pages(prefix, **start):
             if found := answer.get("Contents"):
                 yield [Listed(it["Key"], it["ETag"], it["Size"]) for it in found]
+
+    async def folders(self, prefix: str) -> tuple[str, ...]:
+        found = []
+        async for answer in self._pages(prefix, Delimiter="/"):
+            found += [it["Prefix"] for it in answer.get("CommonPrefixes", ())]
+        return tuple(sorted(folder.removeprefix(prefix).rstrip("/") for folder in found))
+
+    async def _pages(self, prefix: str, **options: str) -> AsyncGenerator[Any, None]:
+        more = True
+        while more:
+            answer = await self._call("LIST", prefix, "list_objects_v2", Prefix=prefix, **options)
+            yield answer
             more = answer["IsTruncated"]
-            start = {"ContinuationToken": answer.get("NextContinuationToken", "")}
+            options.pop("StartAfter", None)
+            options["ContinuationToken"] = answer.get("NextContinuationToken", "")
 
     async def close(self) -> None:
         if connection := self._connection:
@@ -240,7 +266,9 @@ class S3(Store):
         finally:
             self._observe(ask.operation, code, loop.time() - began)
 
-    async def _put(self, at: _Connection, key: str, body: bytes, headers: Mapping[str, str]) -> str:
+    async def _put(
+        self, at: _Connection, key: str, body: bytes, headers: Mapping[str, str]
+    ) -> Version:
         url = at.url + quote(key, safe="/~")
         request = AWSRequest("PUT", url, headers=headers, data=body)
         keys = await at.credentials.get_frozen_credentials()
@@ -257,7 +285,7 @@ class S3(Store):
                 raise _Refused(answer)
             if (etag := response.headers.get("ETag")) is None:
                 raise _Refused(Answer(response.status, message="an answer without an ETag"))
-            return etag
+            return Version(etag, _version_id(response.headers.get("x-amz-version-id")))
 
     # Connecting
 
@@ -335,6 +363,11 @@ def _tls(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _version_id(told: str | None) -> str:
+    """ "null" is the one version of a bucket that does not keep old ones (any more)."""
+    return told if told and told != "null" else ""
 
 
 def _md5(body: bytes) -> bytes:

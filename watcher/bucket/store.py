@@ -8,7 +8,7 @@ every such put; a put is whole or not there; each method raises only `BucketErro
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,13 @@ OVERWRITE = Overwrite()
 CREATE = Create()
 
 
+class Version(NamedTuple):
+    """What a PUT made of a key."""
+
+    etag: str  # as the store sent it, quotes included
+    id: str = ""  # of this version, where the bucket keeps old ones; else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     key: str
@@ -46,8 +53,8 @@ class Head:
     metadata: Mapping[str, str]  # user metadata, names in lower case without the x-amz-meta- prefix
 
 
-# Told of every request: operation (PUT, GET, HEAD, LIST, DELETE), code (an HTTP status as text, or
-# "timeout" or "error" where there was no answer), seconds.
+# Told of every request: operation (PUT, GET, HEAD, LIST, DELETE, COPY), code (an HTTP status as
+# text, or "timeout" or "error" where there was no answer), seconds.
 Observe = Callable[[str, str, float], None]
 
 
@@ -76,8 +83,8 @@ class Store(Protocol):
         metadata: Mapping[str, str] | None = None,
         content_type: str = "application/yaml",
         mode: PutMode = OVERWRITE,
-    ) -> str:
-        """Write one object; its new ETag. Metadata values are ASCII (percent-encoded by callers).
+    ) -> Version:
+        """Write one object. Metadata values are ASCII (percent-encoded by callers).
 
         Stores that ignore conditions write all the same: callers probe that once.
         """
@@ -88,14 +95,22 @@ class Store(Protocol):
     async def head(self, key: str) -> Head:
         """Raises AbsentError."""
 
-    async def delete(self, key: str) -> None:
-        """Remove one object; fine if there is none."""
+    async def delete(self, key: str) -> str:
+        """Remove one object; fine if there is none. The id of the mark that a bucket which keeps
+        old versions leaves, else ""."""
+
+    async def copy(self, source: str, target: str) -> None:
+        """Write what is under one key, metadata too, under another. Raises AbsentError."""
 
     def list(self, prefix: str, *, start_after: str = "") -> AsyncGenerator[list[Listed], None]:
         """All keys that begin with the prefix and come after `start_after`, a page at a time.
 
         Who stops early closes it (`contextlib.aclosing`).
         """
+
+    async def folders(self, prefix: str) -> tuple[str, ...]:
+        """Names of what a person would call the folders right below a prefix (which ends with "/"
+        or is ""), sorted, without looking into them."""
 
     async def close(self) -> None:
         """Let go of connections."""

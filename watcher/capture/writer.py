@@ -17,7 +17,7 @@ from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import UNKNOWN, Entry, Ledger, Stored, after_conflict, etag_of
 from watcher.bucket.metadata import Writer as Instance
 from watcher.bucket.owner import Claim
-from watcher.bucket.store import OVERWRITE, Head, Store
+from watcher.bucket.store import OVERWRITE, Head, Store, Version
 from watcher.capture.change import Change, Deleted, Refetch
 from watcher.capture.debounce import Pending
 from watcher.capture.pace import Pace
@@ -146,20 +146,20 @@ class Writer:
             entry = ledger.get(key)
             ledger.put(key, entry.sent())
             try:
-                etag = await self._put(change, content, body, entry)
+                version = await self._put(change, content, body, entry)
             except PreconditionError:
                 self._metrics.bucket_retries.labels("conflict").inc()
                 await self._learn(key, body, content)
                 if ledger.get(key).holds(content.fingerprint):
                     break  # our own write, of which we never had the answer
             else:
-                ledger.put(key, Entry(Stored(etag, content.fingerprint)))
+                ledger.put(key, Entry(Stored(version.etag, content.fingerprint)))
                 break
         else:
             raise PreconditionError(f"{key} keeps changing under us")
         return "update" if existed else "create"
 
-    async def _put(self, change: Change, content: Content, body: bytes, entry: Entry) -> str:
+    async def _put(self, change: Change, content: Content, body: bytes, entry: Entry) -> Version:
         target = self._target
         secrets = target.secrets if change.resource.label == _SECRETS else ""
         return await target.store.put(

@@ -68,3 +68,12 @@ async def test_an_outage_lasts_until_it_is_over() -> None:
             await store.check()
     store.recover()
     await store.check()
+
+
+async def test_a_versioned_bucket_names_its_versions_and_its_marks() -> None:
+    store = MemoryStore(versioned=True)
+    _, first = await store.put("a", b"")
+    _, second = await store.put("a", b"")
+    mark = await store.delete("a")
+    assert len({first, second, mark}) == 3
+    assert (await MemoryStore().put("a", b"")).id == await MemoryStore().delete("a") == ""

@@ -26,7 +26,7 @@ def owner(store: MemoryStore) -> dict[str, object]:
 
 async def test_the_first_start_creates_the_claim() -> None:
     store = MemoryStore()
-    assert await start(store) == Claim(epoch=1, conditional=True, etag_is_md5=True)
+    assert await start(store) == Claim(epoch=1, conditional=True, etag_is_md5=True, versioned=False)
     assert owner(store) == {
         "format": 1,
         "cluster_uid": "uid-1",
@@ -105,8 +105,12 @@ async def test_a_claim_that_is_no_claim_is_refused_and_left_alone(body: bytes) -
 async def test_a_store_that_ignores_conditions_is_found_out_without_damage() -> None:
     store = MemoryStore()
     store.ignore_conditions()
-    assert await start(store) == Claim(epoch=1, conditional=False, etag_is_md5=True)
-    assert await start(store) == Claim(epoch=2, conditional=False, etag_is_md5=True)
+    assert await start(store) == Claim(
+        epoch=1, conditional=False, etag_is_md5=True, versioned=False
+    )
+    assert await start(store) == Claim(
+        epoch=2, conditional=False, etag_is_md5=True, versioned=False
+    )
     assert owner(store)["epoch"] == 2
 
 

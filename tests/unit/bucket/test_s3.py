@@ -134,7 +134,7 @@ async def failing(request: Awaitable[object], store: S3) -> BucketError:
 
 
 async def test_a_put_carries_checksum_type_and_metadata(s3: S3, server: Server) -> None:
-    assert await s3.put(KEY, b"a: 1\n", metadata={"watcher-uid": "7"}) == '"etag"'
+    assert await s3.put(KEY, b"a: 1\n", metadata={"watcher-uid": "7"}) == ('"etag"', "")
     (request,) = server.requests
     assert (request.method, request.raw_path) == ("PUT", f"/backups/{KEY}")
     assert request.headers["Content-MD5"] == b64encode(md5(b"a: 1\n").digest()).decode()
@@ -368,7 +368,7 @@ async def test_expired_credentials_are_fetched_anew_and_the_request_repeated(
     chain.write_text(profile("first"))
     server.answer = only_second
     store = opened(server.url, access_key="", secret_key="")
-    assert await store.put(KEY, b"") == '"etag"'
+    assert await store.put(KEY, b"") == ('"etag"', "")
     await store.delete(KEY)
     await store.close()
     assert len(server.requests) == 3
