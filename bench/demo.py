@@ -38,7 +38,7 @@ async def demo(bucket: Path, http_port: int, changes: float) -> int:
                 return 1  # it has said why
             print(_where(bucket, http_port, url, kubeconfig), flush=True)
             watcher = await _start(
-                *("watcher.cli", "run", "--kubeconfig", str(kubeconfig)),
+                *("watcher", "run", "--kubeconfig", str(kubeconfig)),
                 *("--cluster-domain", "demo.example.com", "--cluster-name", "demo"),
                 *("--minio-bucket", f"file://{bucket}", "--http-port", str(http_port)),
             )

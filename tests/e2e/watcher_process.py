@@ -38,7 +38,7 @@ class Watcher:
         self.url = f"http://127.0.0.1:{port}"
         self._process = Process(
             "watcher",
-            [sys.executable, "-m", "watcher.cli", *(arguments or ("run",))],
+            [sys.executable, "-m", "watcher", *(arguments or ("run",))],
             log=folder / "watcher.log",
             env={
                 "KUBECONFIG": str(kubeconfig),

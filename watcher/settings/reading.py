@@ -5,7 +5,7 @@ Exists to look in four places and judge once. `gather` reads, `parse` judges, `l
 
 import difflib
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,9 +37,11 @@ class Gathered:
     warnings: tuple[str, ...]
 
 
-def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+def load(
+    flags: Mapping[str, str], environ: Mapping[str, str], *, optional: Collection[str] = ()
+) -> Settings:
     """Gather and parse. Raises UsageError: a line for each problem."""
-    return parse(gather(flags, environ))
+    return parse(gather(flags, environ), optional=optional)
 
 
 def gather(flags: Mapping[str, str], environ: Mapping[str, str]) -> Gathered:
@@ -65,12 +67,18 @@ def gather(flags: Mapping[str, str], environ: Mapping[str, str]) -> Gathered:
     return Gathered({s.name: found[s.name] for s in SETTINGS if s.name in found}, warnings)
 
 
-def parse(gathered: Gathered) -> Settings:
-    """Judge what was given. Raises UsageError: a line for each problem."""
+def parse(gathered: Gathered, *, optional: Collection[str] = ()) -> Settings:
+    """Judge what was given. Raises UsageError: a line for each problem.
+
+    optional: names of settings that need not be given here; they are then "".
+    """
     values: dict[str, Any] = {}
     problems: list[str] = []
     for setting in SETTINGS:
         given = gathered.values.get(setting.name)
+        if given is None and setting.name in optional:
+            values[setting.field] = ""
+            continue
         if given is None:
             problems.append(
                 f"{setting.name} is missing: give it as flag --{setting.name}, environment"

@@ -1,0 +1,87 @@
+"""Settings as flags, for every command that takes some.
+
+Exists so that each setting is a flag of the same name and help wherever it stands, and each
+command shows only those that concern it.
+"""
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import click
+
+from watcher.settings import SETTINGS, Setting, Settings, load
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  failed, or something is wrong with the backup
+  2  bad usage or settings
+  3  refused for safety: the prefix in the bucket is another cluster's"""
+
+PRECEDENCE = """\b
+Every setting has one name everywhere; whoever comes first here wins:
+  flag                 --max-delay 30s
+  environment          MAX_DELAY=30s
+  mounted Secret       a file max-delay in the folder of --secret-dir
+  config file          max-delay: 30s in the file of --config
+Put keys into the environment or the Secret: everybody on a machine sees flags."""
+
+EPILOG = f"{PRECEDENCE}\n\n{EXIT_CODES}"
+
+BUCKET_ONLY = ("Which cluster", "The bucket", "Where settings come from")
+"""Groups of settings for commands that look into the bucket and never at the cluster."""
+
+
+class _SettingOption(click.Option):
+    def __init__(self, setting: Setting) -> None:
+        flag = f"--{setting.name}"
+        default = "required" if setting.default is None else setting.default
+        super().__init__(
+            [f"{flag}/--no-{setting.name}" if setting.switch else flag],
+            default=None,
+            metavar=setting.form.metavar,
+            help=f"{setting.help}  [{default}]" if default else setting.help,
+        )
+        self.setting = setting
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        if record and self.setting.switch:
+            return f"--[no-]{self.setting.name}", record[1]
+        return record
+
+
+class SettingsCommand(click.Command):
+    """A command that takes settings as flags, and shows them by group."""
+
+    def __init__(self, *args: Any, groups: Collection[str] = (), **kwargs: Any) -> None:
+        """groups: the settings it takes; () is all."""
+        super().__init__(*args, **kwargs)
+        taken = (setting for setting in SETTINGS if not groups or setting.group in groups)
+        self.params.extend(map(_SettingOption, taken))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                group = param.setting.group if isinstance(param, _SettingOption) else "Options"
+                groups.setdefault(group, []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records, col_max=30)
+
+
+def load_settings(flags: Mapping[str, Any], *, optional: Collection[str] = ()) -> Settings:
+    """The settings of a command that was given these flags. optional: names of settings that it
+    can do without. Raises UsageError."""
+    return load(given(flags), os.environ, optional=optional)
+
+
+def given(flags: Mapping[str, Any]) -> dict[str, str]:
+    """The settings among a command's parameters that the user wrote, as text."""
+    written = {name.replace("_", "-"): value for name, value in flags.items() if value is not None}
+    return {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in written.items()
+    }

@@ -1,0 +1,93 @@
+"""`watcher run`: follow the cluster, or with `--once` make the bucket equal to it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from watcher.cli.options import EPILOG, SettingsCommand, load_settings
+from watcher.cli.process import log_of, run_until_done, stop_by_signal, version_of_program
+from watcher.errors import WatcherError
+from watcher.settings import Settings
+
+if TYPE_CHECKING:
+    from watcher.capture.service import Progress, Summary
+
+_FAILURES_SHOWN = 20
+
+
+@click.command("run", cls=SettingsCommand, short_help="Follow the cluster.", epilog=EPILOG)
+@click.option("--once", is_flag=True, help="Stop when the bucket equals the cluster.")
+def command(once: bool, **flags: Any) -> None:
+    """Follow the cluster: every object, every change, in the bucket seconds later.
+
+    Runs until SIGTERM or Ctrl-C, then writes what is pending; a second one stops at once.
+
+    \b
+    Example, with the keys in the environment (MINIO_ACCESS_KEY, MINIO_SECRET_KEY):
+      watcher run --cluster-domain example.com --cluster-name east \\
+        --minio-endpoint https://minio.example.com --minio-bucket cluster-backups
+    """
+    settings = load_settings(flags)
+    summary = _run(settings, once=once)
+    if once:
+        click.echo(_last_line(summary))
+    if summary.failed:
+        more = len(summary.failed) - _FAILURES_SHOWN
+        also = [f"and {more} more"] if more > 0 else []
+        raise WatcherError("\n".join([*summary.failed[:_FAILURES_SHOWN], *also]))
+
+
+def _run(settings: Settings, *, once: bool) -> "Summary":
+    from watcher.capture import service
+    from watcher.metrics import Metrics
+    from watcher.serve.http import serving
+
+    with _progress(settings) as progress:
+        # Opened in here: on a terminal stderr is now the one above the line of progress.
+        log = log_of(settings)
+        metrics = Metrics(version_of_program())
+        listen = settings.http_port and not once
+        serve = partial(serving, settings.http_port, metrics=metrics) if listen else None
+
+        async def follow() -> "Summary":
+            return await service.run(
+                settings,
+                once=once,
+                stop=stop_by_signal(),
+                metrics=metrics,
+                serve=serve,
+                log=log,
+                progress=progress,
+            )
+
+        return run_until_done(follow(), log)
+
+
+@contextmanager
+def _progress(settings: Settings) -> Iterator[Callable[["Progress"], None] | None]:
+    """On a terminal, a last line that is kept up to date; elsewhere the log tells enough."""
+    if not sys.stderr.isatty() or settings.log_format != "auto":
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("connecting") as status:
+        yield lambda progress: status.update(_progress_line(progress))
+
+
+def _progress_line(progress: "Progress") -> str:
+    return (
+        f"{progress.kinds_listed}/{progress.kinds} kinds listed, {progress.objects} objects,"
+        f" {progress.written} written, {progress.pending} pending"
+    )
+
+
+def _last_line(summary: "Summary") -> str:
+    return (
+        f"{summary.written} written, {summary.unchanged} unchanged, {summary.deleted} deleted,"
+        f" {summary.skipped} skipped in {summary.seconds:.1f} s"
+    )
