@@ -7,7 +7,7 @@ nothing here is derived from an object's values except its fingerprint.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from watcher.bucket.ledger import UNKNOWN, Stored
@@ -57,6 +57,13 @@ def stored(head: Head) -> Stored:
     except ValueError:
         fingerprint = UNKNOWN
     return Stored(head.etag, fingerprint if len(fingerprint) == 16 else UNKNOWN)
+
+
+def as_journalled(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What the journal tells of a version, from its metadata."""
+    fields = ("fingerprint", "uid", "resource_version", "manager", "operation", "changed_at")
+    names = {field: f"watcher-{field.replace('_', '-')}" for field in fields}
+    return {field: unquote(metadata.get(name, "")) for field, name in names.items()}
 
 
 def written_by(metadata: Mapping[str, str]) -> Writer | None:

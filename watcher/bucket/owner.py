@@ -39,6 +39,14 @@ class Claim:
     versioned: bool
 
 
+async def check(store: Store, layout: Layout, *, cluster_uid: str) -> None:
+    """Raises RefusedError where the prefix is another cluster's, and BucketError."""
+    key = layout.prefix + layout.meta(FILE)
+    if await exists(store, key):
+        body, _ = await store.get(key)
+        _check_ours(_parse(body, key), _new(layout, cluster_uid), key)
+
+
 async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime) -> Claim:
     """Claim the prefix for this start, or say why not.
 
@@ -49,11 +57,8 @@ async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime)
     key = layout.prefix + layout.meta(FILE)
     for _ in range(_RACES):
         mode: PutMode = CREATE
-        owner: dict[str, Any] = {
-            "format": FORMAT,
-            "cluster_uid": cluster_uid,
-            "domain": layout.domain,
-            "name": layout.cluster,
+        owner = {
+            **_new(layout, cluster_uid),
             "claimed_at": at.isoformat(timespec="seconds"),
             "epoch": 1,
         }
@@ -87,6 +92,15 @@ async def _honours_conditions(store: Store, key: str, body: bytes) -> bool:
             continue
         return False
     return True
+
+
+def _new(layout: Layout, cluster_uid: str) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "cluster_uid": cluster_uid,
+        "domain": layout.domain,
+        "name": layout.cluster,
+    }
 
 
 def _parse(body: bytes, key: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from random import Random
 
-from watcher.bucket import checkpoint
+from watcher.bucket.journal import Journal
 from watcher.bucket.layout import Layout, parse
 from watcher.bucket.metadata import Writer as Instance
 from watcher.bucket.store import Store
@@ -19,6 +19,7 @@ from watcher.capture.change import Change, Deleted, Refetch
 from watcher.capture.debounce import Pending
 from watcher.capture.headway import POLL, Headway, Progress, Summary
 from watcher.capture.intake import Flow
+from watcher.capture.memory import Memory
 from watcher.capture.pace import Pace
 from watcher.capture.roster import Roster
 from watcher.capture.start import Grounds
@@ -37,8 +38,6 @@ from watcher.objects.selection import Selection
 from watcher.objects.stored import name_of
 from watcher.settings import Settings
 
-_CHECKPOINT_EVERY = 50_000  # writes
-_CHECKPOINT_PAUSE = 60.0  # seconds between two looks whether it is time
 _CHECKPOINT_TIME = 5.0  # seconds that writing it may take while somebody waits for it
 
 
@@ -100,6 +99,9 @@ class Capture:
             log=log,
             random=random,
         )
+        journal = Journal(store, layout, grounds.claim.epoch, clock=clock, log=log)
+        for line in grounds.unjournalled:
+            journal.note(line)
         self._writer = Writer(
             Target(
                 store,
@@ -107,6 +109,7 @@ class Capture:
                 grounds.ledger,
                 grounds.claim,
                 Instance(instance, grounds.claim.epoch),
+                journal,
                 settings.secrets,
             ),
             self._pending,
@@ -115,6 +118,15 @@ class Capture:
             metrics=metrics,
             log=log,
             clock=clock,
+        )
+        self._memory = Memory(
+            store,
+            layout,
+            grounds.ledger,
+            journal,
+            lambda: self._writer.written + self._writer.deleted,
+            clock,
+            log,
         )
         self._headway = Headway(
             self._roster,
@@ -143,7 +155,7 @@ class Capture:
             writing = group.create_task(self._writer.run(), name="writer")
             informing = group.create_task(self._roster.run(), name="roster")
             asking = group.create_task(self._absence.run(), name="absence")
-            keeping = group.create_task(self._keep_checkpoint(), name="checkpoint")
+            keeping = group.create_task(self._memory.run(), name="memory")
             observing = group.create_task(self._metrics.observe_event_loop(), name="loop lag")
             self._tasks = [writing, informing, asking, keeping, observing]
             if progress:
@@ -157,7 +169,7 @@ class Capture:
                 self._tasks.remove(task)
             deadline = self._time() + self._settings.grace_period
             await self._write_what_is_pending(deadline)
-            await self._save_checkpoint(max(deadline - self._time(), _CHECKPOINT_TIME))
+            await self._memory.save(max(deadline - self._time(), _CHECKPOINT_TIME))
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
@@ -178,7 +190,7 @@ class Capture:
         if not stop.is_set():
             objects = self._headway.progress().objects
             self._log.info("the bucket equals the cluster", objects=objects)
-            await self._save_checkpoint(_CHECKPOINT_TIME)
+            await self._memory.save(_CHECKPOINT_TIME)
             await stop.wait()
         self._log.info("stopping", pending=len(self._pending))
 
@@ -194,30 +206,6 @@ class Capture:
                 pending=len(self._pending),
                 reason=self._writer.failing,
             )
-
-    async def _save_checkpoint(self, seconds: float) -> None:
-        """Within so many seconds. Without one the next start is slower, nothing else."""
-        try:
-            async with asyncio.timeout(seconds):
-                await checkpoint.save(
-                    self._store,
-                    self._layout,
-                    self._grounds.ledger,
-                    epoch=self._grounds.claim.epoch,
-                    at=self._clock(),
-                )
-        except (BucketError, TimeoutError) as error:
-            reason = str(error) or f"no answer within {seconds:.0f} s"
-            self._log.warning("the checkpoint could not be written", reason=reason)
-
-    async def _keep_checkpoint(self) -> None:
-        saved = 0
-        while True:
-            await asyncio.sleep(_CHECKPOINT_PAUSE)
-            writes = self._writer.written + self._writer.deleted
-            if writes - saved >= _CHECKPOINT_EVERY:
-                await self._save_checkpoint(_CHECKPOINT_PAUSE)
-                saved = writes
 
     async def _refetch(self, change: Change) -> Change | None:
         intake = self._roster.intake_of(change.resource)

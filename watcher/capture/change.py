@@ -35,8 +35,9 @@ class Change:
     key: str  # where the object is stored, relative to the cluster's prefix
     resource: APIResource
     state: State
-    origin: Origin | None = None  # of Content only
+    origin: Origin | None = None  # of the object, or of its last state if it is gone
     received: float | None = None  # loop time of the event that began it; None: from a list
+    repair: bool = False  # the bucket was found to be wrong, not the object to have changed
     tries: int = 0
 
     @property

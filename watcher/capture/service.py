@@ -46,6 +46,7 @@ async def run(
     settings: Settings,
     *,
     once: bool,
+    takeover: bool,
     stop: asyncio.Event,
     metrics: Metrics,
     serve: Serve | None,
@@ -54,7 +55,8 @@ async def run(
 ) -> Summary:
     """Follow the cluster of the settings until `stop`, or with `once` until the bucket equals it.
 
-    Raises UsageError, RefusedError, and with `once` ClusterError and BucketError.
+    takeover: although another instance seems to be alive. Raises UsageError, RefusedError, and with
+    `once` ClusterError and BucketError.
     """
     cleaner = Cleaner(load_rules(settings.clean_rules), _secret_policy(settings))
     async with (
@@ -67,6 +69,7 @@ async def run(
             settings,
             cleaner=cleaner,
             once=once,
+            takeover=takeover,
             stop=stop,
             metrics=metrics,
             serve=serve,
@@ -85,6 +88,7 @@ async def follow(
     *,
     cleaner: Cleaner,
     once: bool,
+    takeover: bool = False,
     stop: asyncio.Event,
     metrics: Metrics,
     serve: Serve | None,
@@ -114,7 +118,16 @@ async def follow(
             await stack.enter_async_context(serve(live=live, ready=ready))
         layout = Layout(settings.cluster_domain, settings.cluster_name)
         preparing = prepare(
-            api, store, layout, once=once, say=say, log=log, random=random, clock=clock
+            api,
+            store,
+            layout,
+            once=once,
+            takeover=takeover,
+            instance=instance,
+            say=say,
+            log=log,
+            random=random,
+            clock=clock,
         )
         grounds = await _unless(stop, preparing)
         if grounds is None:

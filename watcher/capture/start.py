@@ -13,14 +13,18 @@ from random import Random
 from typing import TypeVar
 
 from watcher.backoff import Backoff
-from watcher.bucket import checkpoint, owner
+from watcher.bucket import heartbeat, owner
+from watcher.bucket.heartbeat import Heartbeat
+from watcher.bucket.journal import Line
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import Ledger
+from watcher.bucket.loading import load_ledger
 from watcher.bucket.owner import Claim
 from watcher.bucket.store import Store
+from watcher.capture.recovery import lines_of
 from watcher.cluster import client
 from watcher.cluster.api import API
-from watcher.errors import BucketError, ClusterError
+from watcher.errors import BucketError, ClusterError, RefusedError
 from watcher.logs import Log, Outage
 
 T = TypeVar("T")
@@ -33,6 +37,7 @@ class Grounds:
     cluster_uid: str
     claim: Claim
     ledger: Ledger
+    unjournalled: list[Line]  # what the last run stored without telling the journal
 
 
 async def prepare(
@@ -41,6 +46,8 @@ async def prepare(
     layout: Layout,
     *,
     once: bool,
+    takeover: bool,
+    instance: str,
     say: Callable[[str], None],
     log: Log,
     random: Random,
@@ -48,7 +55,8 @@ async def prepare(
 ) -> Grounds:
     """Ask the cluster, claim the prefix, list it. say: told what is being waited for.
 
-    Raises RefusedError where the prefix is another cluster's; with `once` ClusterError and
+    takeover: whether another instance that seems to be alive is no reason to stay away. Raises
+    RefusedError where the prefix is another cluster's or writer's; with `once` ClusterError and
     BucketError too.
     """
 
@@ -71,11 +79,14 @@ async def prepare(
 
     async def claim() -> Claim:
         await store.check(layout.prefix)
+        await owner.check(store, layout, cluster_uid=uid)
+        if not takeover:
+            _check_alone(await heartbeat.newest(store, layout), layout, instance, clock())
         return await owner.claim(store, layout, cluster_uid=uid, at=clock())
 
     uid = await persist("connecting to the cluster", lambda: client.cluster_uid(api))
     claimed = await persist("claiming the prefix in the bucket", claim)
-    loaded = await persist("listing the bucket", lambda: checkpoint.load_ledger(store, layout))
+    loaded = await persist("listing the bucket", lambda: load_ledger(store, layout))
     log.info(
         "the prefix is ours",
         bucket=store.name,
@@ -90,4 +101,19 @@ async def prepare(
         log.info(
             "the checkpoint is of no use: files are recognised one by one", why=loaded.unusable
         )
-    return Grounds(uid, claimed, loaded.ledger)
+    unjournalled = await persist(
+        "looking at what the last run did not journal",
+        lambda: lines_of(store, layout, loaded.ledger, loaded.unjournalled, clock()),
+    )
+    return Grounds(uid, claimed, loaded.ledger, unjournalled)
+
+
+def _check_alone(last: Heartbeat | None, layout: Layout, instance: str, now: datetime) -> None:
+    if last is None or last.writer.instance == instance or not last.is_alive(now):
+        return
+    minutes = (now - last.at).total_seconds() / 60
+    raise RefusedError(
+        f"{last.writer.instance} writes to {layout.prefix}: its heartbeat is {minutes:.0f} minutes"
+        " old",
+        hint="stop it first; if it is dead, wait some minutes or use --takeover",
+    )

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from watcher.bucket import metadata
+from watcher.bucket.heartbeat import second_writer
+from watcher.bucket.journal import Journal, Line, stamp
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import UNKNOWN, Entry, Ledger, Stored, after_conflict, etag_of
 from watcher.bucket.metadata import Writer as Instance
@@ -26,6 +28,7 @@ from watcher.errors import (
     BucketError,
     ClusterError,
     PreconditionError,
+    RefusedError,
     RejectedError,
     ThrottledError,
 )
@@ -48,6 +51,7 @@ class Target:
     ledger: Ledger
     claim: Claim
     instance: Instance
+    journal: Journal
     secrets: str  # the mode: redact, plain
 
 
@@ -111,6 +115,9 @@ class Writer:
             self._pace.unused()
             self._pending.retry(change, self._time())
             raise
+        except RefusedError:  # somebody else writes here: we must not
+            self._pace.unused()
+            raise
         except Exception:  # one odd object must not end the backup of all others
             self._pace.unused()
             self._pending.done(change)
@@ -130,7 +137,7 @@ class Writer:
                 return None
             change, state = fetched, fetched.state
         if isinstance(state, Deleted):
-            return await self._remove(change.key, state)
+            return await self._remove(change, state)
         assert isinstance(state, Content)
         return await self._store(change, state)
 
@@ -141,7 +148,8 @@ class Writer:
         body = emit(content)
         if await self._recognise(key, body, content):
             return None if self._target.claim.etag_is_md5 else _RECOGNISED
-        existed = ledger.get(key).stored is not None
+        before = ledger.get(key).stored
+        action = "repair" if change.repair else "update" if before else "create"
         for _ in range(2):
             entry = ledger.get(key)
             ledger.put(key, entry.sent())
@@ -149,15 +157,14 @@ class Writer:
                 version = await self._put(change, content, body, entry)
             except PreconditionError:
                 self._metrics.bucket_retries.labels("conflict").inc()
-                await self._learn(key, body, content)
-                if ledger.get(key).holds(content.fingerprint):
-                    break  # our own write, of which we never had the answer
-            else:
-                ledger.put(key, Entry(Stored(version.etag, content.fingerprint)))
-                break
-        else:
-            raise PreconditionError(f"{key} keeps changing under us")
-        return "update" if existed else "create"
+                found = await self._learn(key, body, content)
+                if not ledger.get(key).holds(content.fingerprint):
+                    continue
+                version = Version(found)  # our own write, of which we never had the answer
+            ledger.put(key, Entry(Stored(version.etag, content.fingerprint)))
+            self._note(change, action, before, version, content.fingerprint)
+            return action
+        raise PreconditionError(f"{key} keeps changing under us")
 
     async def _put(self, change: Change, content: Content, body: bytes, entry: Entry) -> Version:
         target = self._target
@@ -171,14 +178,39 @@ class Writer:
             mode=entry.precondition() if target.claim.conditional else OVERWRITE,
         )
 
-    async def _remove(self, key: str, how: Deleted) -> str | None:
-        ledger = self._target.ledger
+    async def _remove(self, change: Change, how: Deleted) -> str | None:
+        ledger, key = self._target.ledger, change.key
         if ledger.get(key).holds(None):
             return None
+        before = ledger.get(key).stored
         ledger.put(key, ledger.get(key).sent())
-        await self._target.store.delete(self._target.layout.prefix + key)
+        mark = await self._target.store.delete(self._target.layout.prefix + key)
         ledger.put(key, Entry())
+        self._note(change, how.action, before, Version("", mark), b"")
         return how.action
+
+    def _note(
+        self,
+        change: Change,
+        action: str,
+        before: Stored | None,
+        version: Version,
+        fingerprint: bytes,
+    ) -> None:
+        """Tell the journal what was done; here, so that a key's lines are in the right order."""
+        origin = change.origin._asdict() if change.origin else {}
+        self._target.journal.note(
+            Line(
+                stamp(self._clock()),
+                change.key,
+                action,
+                version.etag,
+                version.id,
+                fingerprint.hex(),
+                **origin,
+                previous_etag=before.etag if before else "",
+            )
+        )
 
     async def _recognise(self, key: str, body: bytes, content: Content) -> bool:
         """Whether a file of which only the ETag is known (no checkpoint told more) is this one."""
@@ -194,15 +226,21 @@ class Writer:
         self._target.ledger.put(key, Entry(known))
         return known.fingerprint == content.fingerprint
 
-    async def _learn(self, key: str, body: bytes, content: Content) -> None:
-        """After a refused condition: what is in the bucket, and did we write it?"""
+    async def _learn(self, key: str, body: bytes, content: Content) -> str:
+        """After a refused condition: what is in the bucket (its ETag), and did we write it?
+
+        Raises RefusedError where a writer that began after us did.
+        """
         head = await self._head(key)
         found = None
         ours = False
         if head is not None:
             found = metadata.stored(head)
             writer = metadata.written_by(head.metadata)
-            ours = writer is not None and writer.epoch <= self._target.claim.epoch
+            if writer is not None and writer.epoch > self._target.claim.epoch:
+                self._metrics.bucket_retries.labels("second-writer").inc()
+                raise second_writer(self._target.layout.prefix, str(writer))
+            ours = writer is not None
             if self._target.claim.etag_is_md5 and head.etag == etag_of(body):
                 found, ours = Stored(head.etag, content.fingerprint), True
         entry = after_conflict(found, ours=ours)
@@ -212,6 +250,7 @@ class Writer:
             assert found is not None
             entry = Entry(Stored(found.etag, UNKNOWN))
         self._target.ledger.put(key, entry)
+        return head.etag if head else ""
 
     async def _head(self, key: str) -> Head | None:
         try:
@@ -243,7 +282,7 @@ class Writer:
             self.unchanged += change.received is None  # an object of a list, not its churn
             return
         self._metrics.changes.labels(change.resource.label, action).inc()
-        if action in ("create", "update"):
+        if action in ("create", "update", "repair"):
             self.written += 1
             self._metrics.last_put.set(self._clock().timestamp())
         else:

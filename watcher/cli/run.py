@@ -21,7 +21,12 @@ _FAILURES_SHOWN = 20
 
 @click.command("run", cls=SettingsCommand, short_help="Follow the cluster.", epilog=EPILOG)
 @click.option("--once", is_flag=True, help="Stop when the bucket equals the cluster.")
-def command(once: bool, **flags: Any) -> None:
+@click.option(
+    "--takeover",
+    is_flag=True,
+    help="Write although another instance seems to be alive (its heartbeat is fresh).",
+)
+def command(once: bool, takeover: bool, **flags: Any) -> None:
     """Follow the cluster: every object, every change, in the bucket seconds later.
 
     Runs until SIGTERM or Ctrl-C, then writes what is pending; a second one stops at once.
@@ -32,7 +37,7 @@ def command(once: bool, **flags: Any) -> None:
         --minio-endpoint https://minio.example.com --minio-bucket cluster-backups
     """
     settings = load_settings(flags)
-    summary = _run(settings, once=once)
+    summary = _run(settings, once=once, takeover=takeover)
     if once:
         click.echo(_last_line(summary))
     if summary.failed:
@@ -41,7 +46,7 @@ def command(once: bool, **flags: Any) -> None:
         raise WatcherError("\n".join([*summary.failed[:_FAILURES_SHOWN], *also]))
 
 
-def _run(settings: Settings, *, once: bool) -> "Summary":
+def _run(settings: Settings, *, once: bool, takeover: bool) -> "Summary":
     from watcher.capture import service
     from watcher.metrics import Metrics
     from watcher.serve.http import serving
@@ -57,6 +62,7 @@ def _run(settings: Settings, *, once: bool) -> "Summary":
             return await service.run(
                 settings,
                 once=once,
+                takeover=takeover,
                 stop=stop_by_signal(),
                 metrics=metrics,
                 serve=serve,

@@ -9,16 +9,19 @@ import orjson
 import pytest
 
 from tests.memory_store import MemoryStore
-from watcher.bucket.checkpoint import load_ledger, save, write
+from watcher.bucket.checkpoint import save, write
+from watcher.bucket.journal import Line, Position
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import UNKNOWN, Entry, Ledger, Stored, etag_of
+from watcher.bucket.loading import load_ledger
 from watcher.errors import RefusedError
 
 LAYOUT = Layout("example.com", "east")
 PREFIX = "example.com/east/"
 CHECKPOINT = PREFIX + "_meta/index.ndjson.gz"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
-A = b"a" * 16
+START = Position(1, 0)
+A, B = b"a" * 16, b"b" * 16
 KEYS = ["_cluster/namespace/ns.yaml", "ns/configmap/a.yaml", "ns/pod/a.yaml", "ns/pod/b.yaml"]
 
 
@@ -40,9 +43,14 @@ def lines(data: bytes) -> list[object]:
 
 
 async def test_the_file_is_a_header_and_a_line_a_key_in_order() -> None:
-    data = await write(filled(MemoryStore()), epoch=7, at=NOW)
+    data = await write(filled(MemoryStore()), Position(7, 3), at=NOW)
     header, *entries = lines(data)
-    assert header == {"format": 1, "epoch": 7, "at": "2026-07-01T12:00:00+00:00"}
+    assert header == {
+        "format": 1,
+        "epoch": 7,
+        "at": "2026-07-01T12:00:00+00:00",
+        "journal": {"epoch": 7, "seq": 3},
+    }
     assert sorted(entries) == [[key, etag_of(key.encode()), A.hex()] for key in KEYS]  # type: ignore[type-var]
 
 
@@ -52,7 +60,7 @@ async def test_the_same_ledger_gives_the_same_bytes() -> None:
         there.put(key, entry(b"x"))
     for key in reversed(KEYS):
         back.put(key, entry(b"x"))
-    assert await write(there, epoch=1, at=NOW) == await write(back, epoch=1, at=NOW)
+    assert await write(there, START, at=NOW) == await write(back, START, at=NOW)
 
 
 async def test_what_is_in_doubt_or_unknown_is_left_out() -> None:
@@ -61,7 +69,7 @@ async def test_what_is_in_doubt_or_unknown_is_left_out() -> None:
     ledger.put("ns/pod/new.yaml", Entry().sent())
     ledger.put("ns/pod/listed.yaml", entry(b"x", UNKNOWN))
     ledger.put("ns/pod/known.yaml", entry(b"x"))
-    _, *entries = lines(await write(ledger, epoch=1, at=NOW))
+    _, *entries = lines(await write(ledger, START, at=NOW))
     assert entries == [["ns/pod/known.yaml", etag_of(b"x"), A.hex()]]
 
 
@@ -69,7 +77,7 @@ async def test_the_ledger_may_change_while_it_is_written() -> None:
     ledger = Ledger()
     for number in range(2000):
         ledger.put(f"ns/pod/{number:04}.yaml", entry(b"x"))
-    writing = asyncio.create_task(write(ledger, epoch=1, at=NOW))
+    writing = asyncio.create_task(write(ledger, START, at=NOW))
     await asyncio.sleep(0)
     ledger.put("ns/pod/1999.yaml", Entry())
     ledger.put("ns/job/new.yaml", entry(b"x"))
@@ -85,7 +93,7 @@ async def test_an_empty_bucket_gives_an_empty_ledger() -> None:
 async def test_a_start_remembers_what_the_last_run_saved() -> None:
     store = MemoryStore()
     ledger = filled(store)
-    await save(store, LAYOUT, ledger, epoch=1, at=NOW)
+    await save(store, LAYOUT, await write(ledger, START, at=NOW))
     loaded = await load_ledger(store, LAYOUT)
     assert {key: loaded.ledger.get(key) for key in KEYS} == {key: ledger.get(key) for key in KEYS}
     assert (len(loaded.ledger), loaded.remembered, loaded.unusable) == (4, 4, "")
@@ -93,13 +101,67 @@ async def test_a_start_remembers_what_the_last_run_saved() -> None:
 
 async def test_an_entry_counts_only_if_the_listing_shows_the_same_etag() -> None:
     store = MemoryStore()
-    await save(store, LAYOUT, filled(store), epoch=1, at=NOW)
+    await save(store, LAYOUT, await write(filled(store), START, at=NOW))
     store.written_by_a_stranger(PREFIX + "ns/pod/a.yaml", b"changed since")
     store.removed_by_a_stranger(PREFIX + "ns/pod/b.yaml")
     loaded = await load_ledger(store, LAYOUT)
     assert loaded.ledger.get("ns/pod/a.yaml") == entry(b"changed since", UNKNOWN)
     assert loaded.ledger.get("ns/pod/b.yaml") == Entry()
     assert loaded.remembered == 2
+
+
+def journal(store: MemoryStore, name: str, *lines: Line) -> None:
+    body = b"".join(line.encode() for line in lines)
+    store.written_by_a_stranger(f"{PREFIX}_meta/journal/2026/07/01/{name}.ndjson", body)
+
+
+def wrote(key: str, body: bytes, fingerprint: bytes = B) -> Line:
+    at = "2026-07-01T12:00:00.000Z"
+    return Line(at, key, "update", etag_of(body), "", fingerprint.hex())
+
+
+async def test_what_was_journalled_after_the_checkpoint_is_remembered_too() -> None:
+    store = MemoryStore()
+    await save(store, LAYOUT, await write(filled(store), START, at=NOW))
+    for key in ("ns/pod/a.yaml", "ns/pod/new.yaml"):
+        store.written_by_a_stranger(PREFIX + key, b"new")
+    store.removed_by_a_stranger(PREFIX + "ns/pod/b.yaml")
+    # By the clock the second file is older: only its place in the order of writing tells.
+    journal(store, "120100-1-1", wrote("ns/pod/a.yaml", b"old"), wrote("ns/pod/new.yaml", b"new"))
+    gone = Line("2026-07-01T12:00:00.000Z", "ns/pod/b.yaml", "delete")
+    journal(store, "115900-1-2", wrote("ns/pod/a.yaml", b"new"), gone)
+    loaded = await load_ledger(store, LAYOUT)
+    assert loaded.ledger.get("ns/pod/a.yaml") == entry(b"new", B)
+    assert loaded.ledger.get("ns/pod/new.yaml") == entry(b"new", B)
+    assert (loaded.remembered, loaded.unjournalled) == (4, {})
+
+
+async def test_lines_that_are_in_the_checkpoint_already_are_not_read_again() -> None:
+    store = MemoryStore()
+    await save(store, LAYOUT, await write(filled(store), Position(1, 2), at=NOW))
+    for name in ("115900-1-1", "120000-1-2"):
+        journal(store, name, wrote("ns/pod/a.yaml", b"older"))
+    assert (await load_ledger(store, LAYOUT)).unjournalled == {}
+
+
+async def test_what_was_stored_but_not_journalled_is_named_with_what_was_there_before() -> None:
+    store = MemoryStore()
+    await save(store, LAYOUT, await write(filled(store), START, at=NOW))
+    store.written_by_a_stranger(PREFIX + "ns/pod/a.yaml", b"changed")
+    store.written_by_a_stranger(PREFIX + "ns/pod/new.yaml", b"new")
+    store.removed_by_a_stranger(PREFIX + "ns/pod/b.yaml")
+    loaded = await load_ledger(store, LAYOUT)
+    assert loaded.unjournalled == {
+        "ns/pod/a.yaml": etag_of(b"ns/pod/a.yaml"),
+        "ns/pod/new.yaml": "",
+        "ns/pod/b.yaml": etag_of(b"ns/pod/b.yaml"),
+    }
+
+
+async def test_without_a_checkpoint_nothing_counts_as_unjournalled() -> None:
+    store = MemoryStore()
+    filled(store)
+    assert (await load_ledger(store, LAYOUT)).unjournalled == {}
 
 
 async def test_without_a_checkpoint_every_listed_key_is_there_and_unknown() -> None:
@@ -129,7 +191,7 @@ async def test_an_unusable_checkpoint_is_reported_and_costs_nothing_else(
     spoil: Callable[[bytes], bytes],
 ) -> None:
     store = MemoryStore()
-    good = await write(filled(store), epoch=1, at=NOW)
+    good = await write(filled(store), START, at=NOW)
     store.written_by_a_stranger(CHECKPOINT, spoil(good))
     loaded = await load_ledger(store, LAYOUT)
     assert loaded.unusable

@@ -1,0 +1,198 @@
+"""What was written when: the append-only record in `_meta/journal/` (FORMAT.md section 5).
+
+Exists because a bucket shows only how things are: who changed what, and what the bucket looked like
+at the time of a report, is told here. Promises: lines of a key stand in the order in which its
+requests were answered; a line is kept in memory until the file that holds it is stored; a file is
+written once, its name never used twice. Files are ordered by (epoch, seq), not by the clock,
+which may jump.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import orjson
+
+from watcher.bucket.layout import Layout
+from watcher.bucket.store import Store
+from watcher.errors import AbsentError, BucketError
+from watcher.logs import Log, Outage
+
+FOLDER = "journal/"
+FULL = 1000  # lines after which a file is written at once
+INTERVAL = 60.0  # seconds after which it is written anyway
+_MOST = 50_000  # lines kept while they cannot be written: some 20 MB
+_READ_AHEAD = 8  # files
+_SKEW = timedelta(days=1)  # that the clocks of two writers may differ by
+
+_NAME = re.compile(r"(?P<day>\d{4}/\d\d/\d\d)/(?P<time>\d{6})-(?P<epoch>\d+)-(?P<seq>\d+)\.ndjson")
+
+
+class Position(NamedTuple):
+    """A file's place among all."""
+
+    epoch: int
+    seq: int
+
+
+class Line(NamedTuple):
+    """One change that was stored; "" where nothing is known."""
+
+    at: str  # RFC 3339, UTC
+    key: str  # relative to the cluster's prefix
+    action: str  # create, update, delete, left-out, repair
+    etag: str = ""  # of what is there now, as the store sent it
+    version_id: str = ""  # of that, or of the delete marker
+    fingerprint: str = ""  # hex
+    uid: str = ""
+    resource_version: str = ""
+    manager: str = ""
+    operation: str = ""
+    changed_at: str = ""
+    previous_etag: str = ""  # of what was there before: a listing can be rolled back in time
+    recovered: bool = False  # found at a start: whoever stored it died before this line was written
+
+    def encode(self) -> bytes:
+        fields = self._asdict()
+        if not self.recovered:
+            del fields["recovered"]
+        return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+
+    @classmethod
+    def decode(cls, text: bytes) -> "Line":
+        """Raises ValueError. Fields that we don't know are left aside."""
+        found = orjson.loads(text)
+        if not isinstance(found, dict) or not {"at", "key", "action"} <= found.keys():
+            raise ValueError("not a line of the journal")
+        return cls(**{name: found[name] for name in cls._fields if name in found})
+
+
+class Journal:
+    """The lines of one process. `run()` writes them until cancelled; `flush` at once."""
+
+    def __init__(
+        self, store: Store, layout: Layout, epoch: int, *, clock: Callable[[], datetime], log: Log
+    ) -> None:
+        self._store = store
+        self._folder = layout.prefix + layout.meta(FOLDER)
+        self._epoch = epoch
+        self._clock = clock
+        self._log = log
+        self._outage = Outage(log, "writing the journal", asyncio.get_running_loop().time)
+        self._lines: list[bytes] = []
+        self._lost = 0
+        self._seq = 0
+        self._begun: tuple[str, int] | None = None  # name and lines of a file without an answer
+        self._writing = asyncio.Lock()
+        self._full = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Lines that are not in the bucket yet."""
+        return len(self._lines)
+
+    @property
+    def position(self) -> Position:
+        """Of the last file that was written."""
+        return Position(self._epoch, self._seq)
+
+    def note(self, line: Line) -> None:
+        if len(self._lines) < _MOST:
+            self._lines.append(line.encode())
+            if len(self._lines) % FULL == 0:
+                self._full.set()
+        else:
+            self._lost += 1
+
+    async def flush(self) -> None:
+        """Until all that was noted before is in the bucket. Raises BucketError."""
+        async with self._writing:
+            left = len(self._lines)
+            while left > 0:
+                # The same file again if its answer was lost: it may still land, at any time.
+                key, count = self._begun = self._begun or (self._next_name(), min(FULL, left))
+                body = b"".join(self._lines[:count])
+                await self._store.put(key, body, content_type="application/x-ndjson")
+                self._begun = None
+                self._seq += 1
+                left -= count
+                del self._lines[:count]
+            if self._lost:
+                self._log.error("lines of the journal were lost", lines=self._lost)
+                self._lost = 0
+
+    async def run(self) -> None:
+        while True:
+            self._full.clear()
+            try:
+                async with asyncio.timeout(INTERVAL):
+                    await self._full.wait()
+            except TimeoutError:
+                pass
+            try:
+                await self.flush()
+            except BucketError as error:
+                self._outage.began(str(error))
+                await asyncio.sleep(INTERVAL)
+            else:
+                self._outage.ended()
+
+    def _next_name(self) -> str:
+        now = self._clock().astimezone(UTC)
+        return f"{self._folder}{now:%Y/%m/%d/%H%M%S}-{self._epoch}-{self._seq + 1}.ndjson"
+
+
+class File(NamedTuple):
+    key: str
+    position: Position
+    day: str  # YYYY/MM/DD
+
+
+async def files(store: Store, layout: Layout, *, since: datetime | None = None) -> list[File]:
+    """Those that may hold lines from `since` on, in order. Raises BucketError."""
+    folder = layout.prefix + layout.meta(FOLDER)
+    after = f"{folder}{(since - _SKEW).astimezone(UTC):%Y/%m/%d}" if since else ""
+    found = []
+    async for page in store.list(folder, start_after=after):
+        for listed in page:
+            if match := _NAME.fullmatch(listed.key.removeprefix(folder)):
+                position = Position(int(match["epoch"]), int(match["seq"]))
+                found.append(File(listed.key, position, match["day"]))
+    return sorted(found, key=lambda file: file.position)
+
+
+async def read(
+    store: Store, layout: Layout, *, since: datetime | None = None, after: Position | None = None
+) -> AsyncGenerator[Line, None]:
+    """Lines in order: of files beyond `after`, stored at `since` or later. What is damaged is
+    passed over. Raises BucketError."""
+    wanted = [
+        file
+        for file in await files(store, layout, since=since)
+        if after is None or file.position > after
+    ]
+    for start in range(0, len(wanted), _READ_AHEAD):
+        some = wanted[start : start + _READ_AHEAD]
+        for body in await asyncio.gather(*(_body(store, file.key) for file in some)):
+            for text in body.splitlines():
+                try:
+                    line = Line.decode(text)
+                    if since is None or datetime.fromisoformat(line.at) >= since:
+                        yield line
+                except (ValueError, TypeError):
+                    continue
+            await asyncio.sleep(0)
+
+
+def stamp(at: datetime) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def _body(store: Store, key: str) -> bytes:
+    try:
+        body, _ = await store.get(key)
+    except AbsentError:  # too old, and just removed
+        return b""
+    return body
