@@ -9,10 +9,20 @@ from watcher.metrics import Metrics
 
 # By name, the labels. What a Prometheus rule or dashboard of somebody's relies on.
 CONTRACT = {
+    "leader": set(),
+    "ready": set(),
     "capture_lag_seconds": set(),
     "oldest_pending_seconds": set(),
     "pending_objects": set(),
     "pending_bytes": set(),
+    "journal_pending_lines": set(),
+    "heartbeat_last_success_timestamp_seconds": set(),
+    "reconcile_last_success_timestamp_seconds": set(),
+    "reconcile_last_failure_timestamp_seconds": set(),
+    "reconcile_next_timestamp_seconds": set(),
+    "reconcile_duration_seconds": set(),
+    "reconcile_drift_objects": {"type"},
+    "verify_failures_total": set(),
     "objects": {"side"},
     "changes_total": {"resource", "action"},
     "changes_dropped_total": {"reason"},
@@ -22,6 +32,7 @@ CONTRACT = {
     "watch_last_activity_timestamp_seconds": {"resource"},
     "watch_restarts_total": {"resource", "reason"},
     "informers": {"state"},
+    "kinds_failing": {"resource"},
     "discovery_failures_total": set(),
     "deletes_held": set(),
     "objects_skipped_total": {"reason"},
@@ -68,6 +79,7 @@ def touch_every_label(metrics: Metrics) -> None:
     metrics.watch_last_activity.labels("pods").set(1)
     metrics.watch_restarts.labels("pods", "gone").inc()
     metrics.informers.labels("watching").set(1)
+    metrics.failing("pods", True)
     metrics.objects_skipped.labels("owned").inc()
 
 
@@ -90,14 +102,55 @@ def test_a_gauge_may_be_asked_for_when_somebody_scrapes(metrics: Metrics) -> Non
     assert series(metrics)["watcher_pending_objects"] == "3.0"
 
 
-def test_a_kind_that_is_gone_is_no_longer_late(metrics: Metrics) -> None:
+def test_a_kind_that_is_gone_is_no_longer_late_or_failing(metrics: Metrics) -> None:
     metrics.watch_last_activity.labels("pods").set(1)
+    metrics.failing("pods", True)
     metrics.watch_restarts.labels("pods", "gone").inc()
     metrics.forget_resource("pods")
     metrics.forget_resource("pods")
     found = series(metrics)
     assert 'watcher_watch_last_activity_timestamp_seconds{resource="pods"}' not in found
+    assert 'watcher_kinds_failing{resource="pods"}' not in found
     assert found['watcher_watch_restarts_total{reason="gone",resource="pods"}'] == "1.0"
+
+
+def test_a_kind_is_shown_as_failing_only_while_it_fails(metrics: Metrics) -> None:
+    failing = 'watcher_kinds_failing{resource="pods"}'
+    metrics.failing("pods", True)
+    assert series(metrics)[failing] == "1.0"
+    metrics.failing("pods", False)
+    assert failing not in series(metrics)
+
+
+def test_a_standby_tells_nothing_of_the_promise(metrics: Metrics) -> None:
+    metrics.standby = True
+    found = series(metrics)
+    assert {
+        name
+        for name in found
+        if re.search("lag_seconds|pending|ready|reconcile|heartbeat|held|last_put", name)
+    } == {name for name in found if name.startswith("watcher_event_loop_lag_seconds")}
+    assert found["watcher_leader"] == "0.0"
+    metrics.standby = False
+    assert series(metrics)["watcher_oldest_pending_seconds"] == "0.0"
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        *(
+            f'watcher_bucket_retries_total{{reason="{reason}"}}'
+            for reason in (
+                "throttled", "unreachable", "rejected", "conflict", "stranger", "second-writer"
+            )
+        ),
+        'watcher_objects_skipped_total{reason="error"}',
+        "watcher_verify_failures_total",
+        "watcher_discovery_failures_total",
+    ],
+)  # fmt: skip
+def test_what_alerts_count_is_0_before_it_first_happens(metrics: Metrics, counted: str) -> None:
+    assert series(metrics)[counted] == "0.0"
 
 
 def test_the_page_tells_the_version_and_the_process(metrics: Metrics) -> None:
