@@ -100,3 +100,9 @@ async def test_the_server_is_gone_when_the_context_is_left() -> None:
         pass
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(HOST, port)
+
+
+async def test_metrics_say_what_readyz_says(http: ClientSession, health: Health) -> None:
+    assert "\nwatcher_ready 1.0\n" in (await ask(http, "/metrics"))[1]
+    health.unready = "first sync"
+    assert "\nwatcher_ready 0.0\n" in (await ask(http, "/metrics"))[1]
