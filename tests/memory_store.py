@@ -17,7 +17,7 @@ import bisect
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 from itertools import count
@@ -85,6 +85,10 @@ class MemoryStore(Store):
 
     def written_by_a_stranger(self, key: str, body: bytes) -> None:
         self._objects[key] = _Object(body, self._etag(body), {}, self._new_version())
+
+    def damage(self, key: str, body: bytes) -> None:
+        """Other bytes under the same ETag: what a disk does."""
+        self._objects[key] = replace(self._objects[key], body=body)
 
     def removed_by_a_stranger(self, key: str) -> None:
         self._objects.pop(key, None)

@@ -154,9 +154,14 @@ class Report:
             raise BucketError(f"{key} is no report of a reconcile") from error
 
 
+def name_of(report: Report) -> str:
+    """Below `_meta/`, after the time at which it began."""
+    return f"{FOLDER}{_PREFIX}{report.started_at.astimezone(UTC):%Y%m%dT%H%M%SZ}.json"
+
+
 async def save(store: Store, layout: Layout, report: Report) -> str:
-    """Its name below `_meta/`, after the time at which it began. Raises BucketError."""
-    name = f"{FOLDER}{_PREFIX}{report.started_at.astimezone(UTC):%Y%m%dT%H%M%SZ}.json"
+    """Its name. Raises BucketError."""
+    name = name_of(report)
     key = layout.prefix + layout.meta(name)
     await store.put(key, report.encode(), content_type="application/json")
     return name

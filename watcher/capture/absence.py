@@ -71,6 +71,10 @@ class Absence:
         """Whether this key is one of them."""
         return key in self._held
 
+    def asks_about(self, key: str) -> bool:
+        """Whether it is not known yet what becomes of this key."""
+        return key in self._suspects
+
     @property
     def settled(self) -> bool:
         """Whether each question was answered, or asked in vain several times."""

@@ -20,8 +20,11 @@ from watcher.capture.debounce import Pending
 from watcher.capture.headway import POLL, Headway, Progress, Summary
 from watcher.capture.intake import Flow
 from watcher.capture.memory import Memory
+from watcher.capture.nightly import Nightly
 from watcher.capture.pace import Pace
+from watcher.capture.reconcile import Reconcile
 from watcher.capture.roster import Roster
+from watcher.capture.sides import Reader
 from watcher.capture.start import Grounds
 from watcher.capture.watchfulness import Watchfulness
 from watcher.capture.writer import Target, Writer
@@ -36,8 +39,10 @@ from watcher.objects.clean import Cleaner
 from watcher.objects.ref import APIResource
 from watcher.objects.selection import Selection
 from watcher.objects.stored import name_of
+from watcher.schedule import offset_of
 from watcher.settings import Settings
 
+_CHECKPOINT_PAUSE = 60.0  # seconds that writing it may take while nobody waits
 _CHECKPOINT_TIME = 5.0  # seconds that writing it may take while somebody waits for it
 
 
@@ -65,6 +70,7 @@ class Capture:
         self._metrics = metrics
         self._log = log
         self._clock = clock
+        self._random = random
         self._time = asyncio.get_running_loop().time
         self._tasks: list[asyncio.Task[None]] = []
         self._pending = Pending(settings.debounce, settings.max_delay, settings.memory_budget)
@@ -128,6 +134,21 @@ class Capture:
             clock,
             log,
         )
+        self._flow = flow
+        self._nightly = Nightly(
+            store,
+            layout,
+            str(Instance(instance, grounds.claim.epoch)),
+            settings.reconcile_schedule,
+            offset_of(f"{layout.domain}/{layout.cluster}", settings.reconcile_window),
+            begin=self._begin_reconcile,
+            settled=self._is_settled,
+            held=lambda: self._absence.held,
+            after=lambda: self._memory.save(_CHECKPOINT_PAUSE),
+            metrics=metrics,
+            log=log,
+            clock=clock,
+        )
         self._headway = Headway(
             self._roster,
             self._pending,
@@ -163,7 +184,11 @@ class Capture:
                 self._tasks.append(group.create_task(reporting, name="progress"))
             await self._headway.until_synced(stop, patient=not once)
             if not once:
+                nightly = group.create_task(self._nightly.run(), name="reconcile")
+                self._tasks.append(nightly)
                 await self._go_on_until(stop)
+                self._tasks.remove(nightly)
+                nightly.cancel()
             for task in (informing, asking, keeping):
                 task.cancel()
                 self._tasks.remove(task)
@@ -206,6 +231,23 @@ class Capture:
                 pending=len(self._pending),
                 reason=self._writer.failing,
             )
+
+    def _begin_reconcile(self) -> Reconcile:
+        reader = Reader(
+            self._api,
+            self._store,
+            self._layout,
+            self._grounds.ledger,
+            self._roster,
+            self._settings.label_selector,
+            self._grounds.claim.etag_is_md5,
+            self._random,
+        )
+        return Reconcile(reader, self._flow, identify=self._identify, stays=self._absence.holds)
+
+    def _is_settled(self, keys: list[str]) -> bool:
+        """Whether all that was found wrong with these keys is in the bucket."""
+        return not any(key in self._pending or self._absence.asks_about(key) for key in keys)
 
     async def _refetch(self, change: Change) -> Change | None:
         intake = self._roster.intake_of(change.resource)

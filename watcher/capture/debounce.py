@@ -11,6 +11,8 @@ import asyncio
 import heapq
 import math
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -47,6 +49,7 @@ class Pending:
     _again: deque[str] = field(default_factory=deque)  # due, but tried before: others go first
     _number: "count[int]" = field(default_factory=count)
     _refetches: Counter[APIResource] = field(default_factory=Counter)
+    _noting: list[set[str]] = field(default_factory=list)
     _bytes: int = 0
     _flushing: bool = False
     _sooner: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,6 +83,8 @@ class Pending:
 
     def offer(self, change: Change, now: float, *, at_once: bool = False) -> None:
         """Take the newest state of a key. at_once: it is no burst's begin (states from lists)."""
+        for noted in self._noting:
+            noted.add(change.key)
         kept = self._within_budget(change)
         if kept is None:
             return
@@ -97,6 +102,16 @@ class Pending:
         else:
             waiting.due = min(now + self.debounce, waiting.since + self.max_delay)
         self._queue(change.key, waiting)
+
+    @contextmanager
+    def noting(self, keys: set[str]) -> Iterator[None]:
+        """While this is open, add to `keys` each key that waits or arrives."""
+        keys |= self._waiting.keys() | self._writing.keys()
+        self._noting.append(keys)
+        try:
+            yield
+        finally:
+            self._noting = [noted for noted in self._noting if noted is not keys]
 
     async def next(self) -> Change:
         """Wait for a change that is due, and hand it out; `done` or `retry` must follow."""

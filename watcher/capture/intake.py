@@ -7,8 +7,10 @@ way out keeps its last full state; nothing is deleted because a setting changed.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from watcher.bucket.layout import Layout, kind_segment, parse
 from watcher.bucket.ledger import Ledger
@@ -19,8 +21,9 @@ from watcher.cluster.client import Event, Item
 from watcher.logs import Log
 from watcher.metrics import Metrics
 from watcher.objects.clean import Cleaner, origin
+from watcher.objects.content import Content, Origin
 from watcher.objects.ref import APIResource, ObjectRef, canonical_group
-from watcher.objects.selection import Selection, is_terminating
+from watcher.objects.selection import LeftOut, Selection, is_terminating
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,47 @@ class Flow:
     absence: Absence
     metrics: Metrics
     log: Log
+    questions: list["Question"] = field(default_factory=list)
 
     def keeps(self, key: str) -> bool:
         """Whether the bucket holds this key, may hold it, or will be asked to."""
         return key in self.pending or not self.ledger.get(key).holds(None)
+
+    @contextmanager
+    def asking(self, key: str) -> Iterator["Question"]:
+        """While somebody asks the cluster for this object alone."""
+        question = Question(key)
+        self.questions.append(question)
+        try:
+            yield question
+        finally:
+            self.questions.remove(question)
+
+    def heard(self, key: str) -> None:
+        """A state or an end of this object arrived."""
+        self.absence.seen(key)
+        for question in self.questions:
+            if question.key == key:
+                question.overtaken = True
+
+
+@dataclass(slots=True, eq=False)
+class Question:
+    """overtaken: an event came before the answer, so the answer may be the older of the two."""
+
+    key: str
+    overtaken: bool = False
+
+
+class Seen(NamedTuple):
+    """An object as it would be stored. state: why it is left out, None while it is being deleted:
+    its file then stays as it is."""
+
+    key: str
+    namespace: str
+    name: str
+    state: Content | LeftOut | None
+    origin: Origin
 
 
 class Intake:
@@ -56,6 +96,7 @@ class Intake:
         self._listing = 0  # selected ones of the list that is being read
         self._flow = flow
         self._group = canonical_group(resource.group, resource.resource)
+        self.segment = kind_segment(self._group, resource.kind)
         self._clean = flow.cleaner.for_resource(resource)
         identity = frozenset({(self._group, resource.kind)} if named else ())
         self._selection = replace(flow.selection, named=identity)
@@ -64,11 +105,10 @@ class Intake:
         self._unchanged, self._terminating = dropped("unchanged"), dropped("terminating")
 
     def begin(self) -> None:
-        segment = kind_segment(self._group, self.resource.kind)
         self._listing = self.skipped = self.unchanged = self.odd = 0
         self._unseen = {
-            *self._flow.ledger.keys_of(segment),
-            *self._flow.pending.keys_of(segment),
+            *self._flow.ledger.keys_of(self.segment),
+            *self._flow.pending.keys_of(self.segment),
         }
 
     def listed(self, items: list[Item]) -> None:
@@ -117,6 +157,15 @@ class Intake:
         came_from = origin(item)
         return Change(key, self.resource, self._clean(item), came_from)
 
+    def look(self, item: Item) -> Seen:
+        """What an object would be stored as; nothing comes of it. Consumes the item."""
+        key, metadata = self.key(item), item["metadata"]
+        state: Content | LeftOut | None = self._selection.left_out(self.resource, item)
+        came_from = origin(item)
+        if state is None and not (is_terminating(item) and self._flow.keeps(key)):
+            state = self._clean(item)
+        return Seen(key, metadata.get("namespace") or "", metadata["name"], state, came_from)
+
     def listed_late(self, item: Item) -> None:
         """An object that a list did not show is there all the same."""
         self.listed([item])
@@ -143,7 +192,7 @@ class Intake:
         key = self.key(event.object)
         if event.type == "DELETED":
             self.objects -= self._selection.left_out(self.resource, event.object) is None
-            self._flow.absence.seen(key)
+            self._flow.heard(key)
             self._remove(key, Deleted(), now)
         else:
             selected = self._state(key, event.object, now, listed=False)
@@ -164,7 +213,7 @@ class Intake:
     def _state(self, key: str, item: Item, now: float, *, listed: bool) -> bool:
         """Take one state; whether the object is one that we keep."""
         flow = self._flow
-        flow.absence.seen(key)
+        flow.heard(key)
         if left_out := self._selection.left_out(self.resource, item):
             flow.metrics.objects_skipped.labels(left_out.reason).inc()
             if not left_out.by_settings:

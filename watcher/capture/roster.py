@@ -100,6 +100,13 @@ class Roster:
         """Kinds may have come or gone: look soon."""
         self._rung.set()
 
+    def serves(self, segment: str) -> bool:
+        """Whether the cluster serves this kind segment, or may."""
+        if self._discovery is None or not _can_tell_about(segment, self._discovery):
+            return True
+        served = self._discovery.resources
+        return any(kind_segment(*identity(resource)) == segment for resource in served)
+
     def intake_of(self, resource: APIResource) -> Intake | None:
         followed = self._followed.get(identity(resource))
         return followed.intake if followed else None

@@ -146,7 +146,7 @@ class Writer:
         if ledger.get(key).holds(content.fingerprint):
             return None
         body = emit(content)
-        if await self._recognise(key, body, content):
+        if not change.repair and await self._recognise(key, body, content):
             return None if self._target.claim.etag_is_md5 else _RECOGNISED
         before = ledger.get(key).stored
         action = "repair" if change.repair else "update" if before else "create"

@@ -84,6 +84,12 @@ async def read(
         return response.status, response.headers, body
 
 
+def paging(*, token: str, paged: bool) -> dict[str, str]:
+    """What asks for one page of a list: the first one, that of a continue token, or the whole."""
+    query = {"limit": str(PAGE_SIZE)} if paged else {}
+    return {**query, "continue": token} if token else query
+
+
 async def list_page(
     api: API,
     path: str,

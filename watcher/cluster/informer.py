@@ -151,11 +151,7 @@ class Informer:
                 await self._sink.room()
 
     async def _page(self, phase: Listing) -> Page | Failed:
-        query = dict(self._query)
-        if phase.paged:
-            query["limit"] = str(client.PAGE_SIZE)
-        if phase.token:
-            query["continue"] = phase.token
+        query = {**self._query, **client.paging(token=phase.token, paged=phase.paged)}
         try:
             end = await client.list_page(self._api, self._resource.path, query, self._sink.listed)
         except ClusterError as error:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from watcher.schedule import Schedule
+
 
 class Secret:
     """Text that no log line, traceback or table shows. False where it is empty."""
@@ -124,6 +126,11 @@ _REQUIREMENT = (
     rf"|{_KEY}) *"
 )
 
+CRON = Form(
+    "CRON",
+    "a cron expression, with a time zone if it is not UTC: CRON_TZ=Europe/Berlin 0 2 * * *",
+    Schedule.parse,
+)
 TEXT = Form("TEXT", "text", str)
 SECRET = Form("SECRET", "text", Secret)
 PATH = Form("PATH", "a path", lambda text: Path(text).expanduser())

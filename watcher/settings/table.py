@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
+from watcher.schedule import Schedule
 from watcher.settings.forms import (
     BUCKET,
+    CRON,
     DNS_NAME,
     DURATION,
     ENDPOINT,
@@ -73,6 +75,7 @@ _CLUSTER = "Which cluster"
 _BUCKET = "The bucket"
 _WHAT = "What is captured"
 _HOW = "How it is captured"
+_PROOF = "Proof and deletions"
 _KUBERNETES = "Connection to Kubernetes"
 _RUNNING = "Running and observing"
 _SOURCES = "Where settings come from"
@@ -196,6 +199,24 @@ class Settings:
     grace_period: float = field(
         metadata=_row(
             _HOW, DURATION, "25s", "Time to write what is pending after SIGTERM or SIGINT."
+        )
+    )
+
+    reconcile_schedule: Schedule = field(
+        metadata=_row(
+            _PROOF,
+            CRON,
+            "0 2 * * *",
+            "When cluster and bucket are compared anew: a cron expression, in UTC unless it begins"
+            " with CRON_TZ=Area/City.",
+        )
+    )
+    reconcile_window: float = field(
+        metadata=_row(
+            _PROOF,
+            DURATION,
+            "1h",
+            "Each cluster begins at its own time within so long after that: none needs staggering.",
         )
     )
 

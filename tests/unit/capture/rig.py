@@ -122,10 +122,12 @@ class Rig:
             instance="test",
         )
 
-    async def until(self, true: Callable[[], bool], seconds: float = 600.0) -> None:
+    async def until(
+        self, true: Callable[[], bool], seconds: float = 600.0, *, poll: float = 0.05
+    ) -> None:
         async with asyncio.timeout(seconds):
             while not true():
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(poll)
 
     # What the bucket holds, and what it should
 
