@@ -89,6 +89,15 @@ def _duration(text: str) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
+def _ratio(text: str) -> float:
+    """From 0 to 1."""
+    number = float(matching(_NUMBER)(text.removesuffix("%")))
+    ratio = number / 100 if text.endswith("%") else number
+    if ratio > 1:
+        raise ValueError
+    return ratio
+
+
 _BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -138,6 +147,7 @@ FILE = Form("FILE", "the path of a file that exists", _file)
 FLAG = Form("true|false", "true or false", _truth)
 DURATION = Form("DURATION", "a duration such as 500ms, 2s or 1m30s", _duration)
 SIZE = Form("SIZE", "a size such as 64MiB", _size)
+RATIO = Form("RATIO", "a percentage up to 100%, or a ratio up to 1: 50%, 0.5", _ratio)
 PORT = whole_number(0, 65535)
 # FORMAT.md section 1.
 DNS_NAME = Form(

@@ -24,6 +24,7 @@ from watcher.settings.forms import (
     NAMESPACES,
     PATH,
     PORT,
+    RATIO,
     SECRET,
     SIZE,
     TEXT,
@@ -199,6 +200,24 @@ class Settings:
     grace_period: float = field(
         metadata=_row(
             _HOW, DURATION, "25s", "Time to write what is pending after SIGTERM or SIGINT."
+        )
+    )
+    max_delete_ratio: float = field(
+        metadata=_row(
+            _HOW,
+            RATIO,
+            "50%",
+            "Files of a kind, or of all, that may go at once because their objects were not found"
+            " any more; beyond it (and beyond 20) they are held. 100%: no limit.",
+        )
+    )
+    trash_days: int = field(
+        metadata=_row(
+            _HOW,
+            whole_number(0, 36500),
+            "30",
+            "Days that deleted files are kept under _meta/trash of a bucket without versioning."
+            " 0: they are not kept.",
         )
     )
 
