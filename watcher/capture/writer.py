@@ -20,6 +20,7 @@ from watcher.bucket.ledger import UNKNOWN, Entry, Ledger, Stored, after_conflict
 from watcher.bucket.metadata import Writer as Instance
 from watcher.bucket.owner import Claim
 from watcher.bucket.store import OVERWRITE, Head, Store, Version
+from watcher.bucket.trash import Trash
 from watcher.capture.change import Change, Deleted, Refetch
 from watcher.capture.debounce import Pending
 from watcher.capture.pace import Pace
@@ -53,6 +54,7 @@ class Target:
     instance: Instance
     journal: Journal
     secrets: str  # the mode: redact, plain
+    trash: Trash | None = None  # None: the bucket keeps what is deleted, or nobody wants it kept
 
 
 class Writer:
@@ -179,12 +181,17 @@ class Writer:
         )
 
     async def _remove(self, change: Change, how: Deleted) -> str | None:
-        ledger, key = self._target.ledger, change.key
-        if ledger.get(key).holds(None):
+        ledger, key, trash = self._target.ledger, change.key, self._target.trash
+        entry = ledger.get(key)
+        if entry.holds(None):
             return None
-        before = ledger.get(key).stored
-        ledger.put(key, ledger.get(key).sent())
+        before = entry.stored
+        if trash:
+            await trash.take(key, before.etag if before else "", self._clock())
+        ledger.put(key, entry.sent())
         mark = await self._target.store.delete(self._target.layout.prefix + key)
+        if trash:
+            trash.gone(key)
         ledger.put(key, Entry())
         self._note(change, how.action, before, Version("", mark), b"")
         return how.action
