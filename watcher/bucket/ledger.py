@@ -111,6 +111,10 @@ class Ledger:
         """Keys of a kind segment that are, or may be, in the bucket, as they are now."""
         return list(self._kinds.get(kind, ()))
 
+    def count(self, kind: str) -> int:
+        """How many keys `keys_of` has."""
+        return len(self._kinds.get(kind, ()))
+
     def __len__(self) -> int:
         """How many keys are, or may be, in the bucket."""
         return sum(map(len, self._kinds.values()))

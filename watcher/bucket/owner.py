@@ -6,12 +6,14 @@ anything is written to it; each claim has an epoch greater than all before it, a
 race (where the store honours conditions).
 """
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
+from watcher.bucket.held import ADOPTED
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import etag_of
 from watcher.bucket.meta import FORMAT, check_format, exists
@@ -30,13 +32,16 @@ class Claim:
 
     epoch: this start's number. conditional: whether the store honours If-Match and If-None-Match.
     etag_is_md5: whether an ETag is the MD5 of the body (not so under SSE-KMS, for one).
-    versioned: whether the bucket keeps what is overwritten or deleted.
+    versioned: whether the bucket keeps what is overwritten or deleted. hold_orphans: why files
+    whose objects a first full sync does not find are held instead of deleted: "adopted" (they were
+    there before us), "take-over"; "": they are not. It stays until `release_orphans`.
     """
 
     epoch: int
     conditional: bool
     etag_is_md5: bool
     versioned: bool
+    hold_orphans: str = ""
 
 
 async def check(store: Store, layout: Layout, *, cluster_uid: str) -> None:
@@ -68,6 +73,8 @@ async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime)
             _check_ours(found, owner, key)
             owner = {**found, "epoch": found["epoch"] + 1}
             mode = Update(head.etag)
+        elif await _holds_anything(store, layout.prefix):
+            owner["hold_orphans"] = ADOPTED
         body = orjson.dumps(owner, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         try:
             written = await store.put(key, body, content_type="application/json", mode=mode)
@@ -79,8 +86,26 @@ async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime)
             conditional,
             etag_is_md5=written.etag == etag_of(body),
             versioned=bool(written.id),
+            hold_orphans=str(owner.get("hold_orphans", "")),
         )
     raise BucketUnreachableError(f"{key}: somebody else kept changing it ({_RACES} times)")
+
+
+async def release_orphans(store: Store, layout: Layout, claim: Claim) -> None:
+    """The first full sync is over, and what it did not find is on record: later starts need not
+    hold it anew. Nothing happens where a later start has claimed the prefix. Raises BucketError."""
+    key = layout.prefix + layout.meta(FILE)
+    body, head = await store.get(key)
+    found = _parse(body, key)
+    if found["epoch"] != claim.epoch or not found.pop("hold_orphans", ""):
+        return
+    body = orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    await store.put(key, body, content_type="application/json", mode=Update(head.etag))
+
+
+async def _holds_anything(store: Store, prefix: str) -> bool:
+    async with aclosing(store.list(prefix)) as pages:
+        return bool(await anext(pages, None))
 
 
 async def _honours_conditions(store: Store, key: str, body: bytes) -> bool:

@@ -13,12 +13,16 @@ from random import Random
 from watcher.bucket.journal import Journal
 from watcher.bucket.layout import Layout, parse
 from watcher.bucket.metadata import Writer as Instance
+from watcher.bucket.owner import Claim
 from watcher.bucket.store import Store
+from watcher.bucket.trash import Trash
 from watcher.capture.absence import Absence
 from watcher.capture.change import Change, Deleted, Refetch
 from watcher.capture.debounce import Pending
+from watcher.capture.decisions import Decisions, known_holds
 from watcher.capture.headway import POLL, Headway, Progress, Summary
 from watcher.capture.intake import Flow
+from watcher.capture.judge import Judge
 from watcher.capture.memory import Memory
 from watcher.capture.nightly import Nightly
 from watcher.capture.pace import Pace
@@ -74,9 +78,15 @@ class Capture:
         self._time = asyncio.get_running_loop().time
         self._tasks: list[asyncio.Task[None]] = []
         self._pending = Pending(settings.debounce, settings.max_delay, settings.memory_budget)
+        holds = known_holds(grounds.deletes, grounds.ledger, clock)
+        self._holds = holds
         self._absence = Absence(
             api,
             grounds.cluster_uid,
+            holds,
+            Judge(api, grounds.ledger, holds, settings.max_delete_ratio),
+            all_listed=lambda: self._headway.all_listed(),
+            resource_of=lambda segment: self._roster.resource_of(segment),
             identify=self._identify,
             delete=self._delete,
             found=self._found,
@@ -117,6 +127,7 @@ class Capture:
                 Instance(instance, grounds.claim.epoch),
                 journal,
                 settings.secrets,
+                _trash(store, layout, grounds.claim, settings),
             ),
             self._pending,
             Pace(settings.concurrency, random),
@@ -143,7 +154,7 @@ class Capture:
             offset_of(f"{layout.domain}/{layout.cluster}", settings.reconcile_window),
             begin=self._begin_reconcile,
             settled=self._is_settled,
-            held=lambda: self._absence.held,
+            held=lambda: len(self._holds),
             after=lambda: self._memory.save(_CHECKPOINT_PAUSE),
             metrics=metrics,
             log=log,
@@ -156,6 +167,18 @@ class Capture:
             self._writer,
             self._watchfulness,
             settings.max_delay,
+        )
+        self._decisions = Decisions(
+            store,
+            layout,
+            grounds.claim,
+            grounds.ledger,
+            grounds.deletes,
+            holds,
+            self._absence,
+            synced=lambda: self._headway.synced,
+            log=log,
+            clock=clock,
         )
         self._show_gauges()
 
@@ -176,9 +199,10 @@ class Capture:
             writing = group.create_task(self._writer.run(), name="writer")
             informing = group.create_task(self._roster.run(), name="roster")
             asking = group.create_task(self._absence.run(), name="absence")
+            deciding = group.create_task(self._decisions.run(), name="decisions")
             keeping = group.create_task(self._memory.run(), name="memory")
             observing = group.create_task(self._metrics.observe_event_loop(), name="loop lag")
-            self._tasks = [writing, informing, asking, keeping, observing]
+            self._tasks = [writing, informing, asking, deciding, keeping, observing]
             if progress:
                 reporting = self._headway.report(progress)
                 self._tasks.append(group.create_task(reporting, name="progress"))
@@ -189,12 +213,13 @@ class Capture:
                 await self._go_on_until(stop)
                 self._tasks.remove(nightly)
                 nightly.cancel()
-            for task in (informing, asking, keeping):
+            for task in (informing, asking, deciding, keeping):
                 task.cancel()
                 self._tasks.remove(task)
             deadline = self._time() + self._settings.grace_period
             await self._write_what_is_pending(deadline)
             await self._memory.save(max(deadline - self._time(), _CHECKPOINT_TIME))
+            await self._decisions.finish(max(deadline - self._time(), _CHECKPOINT_TIME))
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
@@ -243,7 +268,7 @@ class Capture:
             self._grounds.claim.etag_is_md5,
             self._random,
         )
-        return Reconcile(reader, self._flow, identify=self._identify, stays=self._absence.holds)
+        return Reconcile(reader, self._flow, identify=self._identify, stays=self._holds.stays)
 
     def _is_settled(self, keys: list[str]) -> bool:
         """Whether all that was found wrong with these keys is in the bucket."""
@@ -270,16 +295,14 @@ class Capture:
         except ValueError as error:
             raise BucketError(f"{key} is {error}") from error
 
-    def _delete(self, key: str, resource: APIResource) -> None:
-        self._pending.offer(Change(key, resource, Deleted()), self._time())
+    def _delete(self, key: str, resource: APIResource, how: Deleted) -> None:
+        self._pending.offer(Change(key, resource, how), self._time())
 
-    def _found(self, resource: APIResource, item: Item) -> None:
+    def _found(self, key: str, resource: APIResource, item: Item) -> None:
         intake = self._roster.intake_of(resource)
-        if intake is None:
-            return
-        if self._settings.label_selector:
+        if intake is None or self._settings.label_selector:
             # It left the selection, by itself or by a change of settings: that cannot be told.
-            self._absence.hold([intake.key(item)])
+            self._absence.left_out(key)
         else:
             intake.listed_late(item)
 
@@ -288,7 +311,7 @@ class Capture:
         metrics.pending_objects.set_function(lambda: len(pending))
         metrics.pending_bytes.set_function(lambda: pending.bytes)
         metrics.oldest_pending.set_function(lambda: pending.oldest(self._time()))
-        metrics.deletes_held.set_function(lambda: self._absence.held)
+        metrics.deletes_held.set_function(lambda: len(self._holds))
         metrics.objects.labels("cluster").set_function(lambda: self._headway.progress().objects)
         metrics.objects.labels("bucket").set_function(lambda: len(self._grounds.ledger))
         metrics.secrets_redacted.set_function(self._secrets_redacted)
@@ -297,6 +320,11 @@ class Capture:
         if self._settings.secrets == "plain":
             return 0
         return sum(i.objects for i in self._roster.intakes if i.resource.label == "secrets")
+
+
+def _trash(store: Store, layout: Layout, claim: Claim, settings: Settings) -> Trash | None:
+    wanted = settings.trash_days > 0 and not claim.versioned
+    return Trash(store, layout) if wanted else None
 
 
 def _selection(settings: Settings) -> Selection:

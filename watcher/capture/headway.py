@@ -63,7 +63,7 @@ class Headway:
         while not stop.is_set():
             await asyncio.sleep(POLL)
             now = clock()
-            if not self._all_listed():
+            if not self.all_listed():
                 listed_at = None
             elif listed_at is None:
                 listed_at = now
@@ -74,6 +74,17 @@ class Headway:
                 moved, moved_at = done, now
             elif not patient and now - moved_at > _GIVES_UP:
                 self._raise_why_nothing_moves()
+
+    def all_listed(self) -> bool:
+        """Whether each kind is listed, or cannot be."""
+        return (
+            self.roster.looked
+            and not self.pending.overflowed
+            and all(
+                intake.synced or self.watchfulness.failure(intake.resource)
+                for intake in self.roster.intakes
+            )
+        )
 
     def unready(self) -> str | None:
         """Why the backup cannot be relied on now; None: it can."""
@@ -118,17 +129,6 @@ class Headway:
             skipped=sum(intake.skipped for intake in intakes),
             failed=tuple(self._failures()),
             seconds=seconds,
-        )
-
-    def _all_listed(self) -> bool:
-        """Whether each kind is listed, or cannot be."""
-        return (
-            self.roster.looked
-            and not self.pending.overflowed
-            and all(
-                intake.synced or self.watchfulness.failure(intake.resource)
-                for intake in self.roster.intakes
-            )
         )
 
     def _steps(self, listed_at: float | None) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from watcher.bucket.held import HISTORY_LOST, SETTINGS
 from watcher.bucket.layout import Layout, kind_segment, parse
 from watcher.bucket.ledger import Ledger
 from watcher.capture.absence import Absence
@@ -56,7 +57,6 @@ class Flow:
 
     def heard(self, key: str) -> None:
         """A state or an end of this object arrived."""
-        self.absence.seen(key)
         for question in self.questions:
             if question.key == key:
                 question.overtaken = True
@@ -129,11 +129,11 @@ class Intake:
         self.synced, self.objects = True, self._listing
         if self._unseen:
             selected = {key for key in self._unseen if not self._deselected(key)}
-            self._flow.absence.hold(self._unseen - selected)
+            self._flow.absence.hold(self._unseen - selected, SETTINGS)
             if trusted:
                 self._flow.absence.suspect(self.resource, selected)
             else:
-                self._flow.absence.hold(selected)
+                self._flow.absence.hold(selected, HISTORY_LOST)
         self._unseen = set()
 
     def changed(self, events: list[Event]) -> None:
@@ -193,6 +193,7 @@ class Intake:
         if event.type == "DELETED":
             self.objects -= self._selection.left_out(self.resource, event.object) is None
             self._flow.heard(key)
+            self._flow.absence.seen(key)
             self._remove(key, Deleted(), now)
         else:
             selected = self._state(key, event.object, now, listed=False)
@@ -216,11 +217,14 @@ class Intake:
         flow.heard(key)
         if left_out := self._selection.left_out(self.resource, item):
             flow.metrics.objects_skipped.labels(left_out.reason).inc()
+            if left_out.by_settings and flow.keeps(key):
+                flow.absence.left_out(key)
+            else:
+                flow.absence.seen(key)
             if not left_out.by_settings:
                 self._remove(key, Deleted("left-out"), now)
-            elif flow.keeps(key):
-                flow.absence.hold([key])
             return False
+        flow.absence.seen(key)
         if is_terminating(item) and flow.keeps(key):
             self._terminating.inc()
             return True

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from random import Random
 
 from watcher.backoff import Backoff
+from watcher.bucket.held import SETTINGS
 from watcher.bucket.layout import Layout, kind_segment
+from watcher.capture import excuses
 from watcher.capture.intake import Flow, Intake
 from watcher.capture.watchfulness import Watchfulness
 from watcher.cluster.api import API
@@ -78,6 +80,7 @@ class Roster:
         self._discovery: Discovery | None = None
         self._followed: dict[tuple[str, str], _Followed] = {}  # (group, kind) -> …
         self._missing: dict[str, float] = {}  # kind segment -> loop time of the first document
+        self._ended: set[str] = set()  # kind segments with files that are not served any more
         self._rung = asyncio.Event()
         self._warned: set[str] = set()
 
@@ -104,8 +107,12 @@ class Roster:
         """Whether the cluster serves this kind segment, or may."""
         if self._discovery is None or not _can_tell_about(segment, self._discovery):
             return True
-        served = self._discovery.resources
-        return any(kind_segment(*identity(resource)) == segment for resource in served)
+        return self.resource_of(segment) is not None
+
+    def resource_of(self, segment: str) -> APIResource | None:
+        """The kind that a kind segment stands for; None: it is not served, as far as we know."""
+        served = self._discovery.resources if self._discovery else ()
+        return next((each for each in served if kind_segment(*identity(each)) == segment), None)
 
     def intake_of(self, resource: APIResource) -> Intake | None:
         followed = self._followed.get(identity(resource))
@@ -201,15 +208,16 @@ class Roster:
             segment = kind_segment(*identity(resource))
             wanted[segment] = wanted.get(segment, False) or self._kinds.wants(resource)
         for segment in (segment for segment, any_is in wanted.items() if not any_is):
-            self._flow.absence.hold(self._flow.ledger.keys_of(segment))
+            self._flow.absence.hold(self._flow.ledger.keys_of(segment), SETTINGS)
 
     def _end_missing(self, discovery: Discovery) -> None:
         served = {kind_segment(*identity(resource)) for resource in discovery.resources}
+        self._ended -= served
         ours = {kind_segment(*kind): kind for kind in self._followed}
         now = self._time()
         missing = {
             segment
-            for segment in {*self._flow.ledger.kinds(), *ours} - served
+            for segment in {*self._flow.ledger.kinds(), *ours} - served - self._ended
             if _can_tell_about(segment, discovery)
         }
         self._missing = {segment: self._missing.get(segment, now) for segment in missing}
@@ -230,15 +238,20 @@ class Roster:
         if followed:
             followed.task.cancel()
             self._watchfulness.forget(followed.resource)
-        keys = self._flow.ledger.keys_of(segment)
+        flow, keys = self._flow, self._flow.ledger.keys_of(segment)
         name, _, group = segment.partition(".")
         resource = followed.resource if followed else APIResource(group, "", name, name, True)
         self._log.info("a kind is gone", resource=resource.label, files=len(keys))
-        if self._flow.absence.holds(_definition(resource)):
-            self._flow.absence.hold(keys)  # history was lost, and the kind with it
+        # What defined the kind may be held itself: history was lost, and the kind with it.
+        definitions = excuses.definitions(flow.ledger, group)
+        if followed:
+            definitions = {_definition(resource)}
+        if why := next(filter(None, map(flow.absence.holds, definitions)), None):
+            flow.absence.hold(keys, why)
         else:
-            self._flow.absence.suspect(resource, keys, kind_is_gone=True)
+            flow.absence.suspect(resource, keys, kind_is_gone=True)
         del self._missing[segment]
+        self._ended.add(segment)
 
     async def _list_again_what_overflowed(self, group: asyncio.TaskGroup) -> None:
         """Kinds of which changes were let go for want of memory, once there is some again."""

@@ -13,7 +13,7 @@ from random import Random
 from typing import TypeVar
 
 from watcher.backoff import Backoff
-from watcher.bucket import heartbeat, owner
+from watcher.bucket import heartbeat, held, owner
 from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.journal import Line
 from watcher.bucket.layout import Layout
@@ -38,6 +38,7 @@ class Grounds:
     claim: Claim
     ledger: Ledger
     unjournalled: list[Line]  # what the last run stored without telling the journal
+    deletes: held.Loaded  # what is held, and what operators decided
 
 
 async def prepare(
@@ -87,6 +88,7 @@ async def prepare(
     uid = await persist("connecting to the cluster", lambda: client.cluster_uid(api))
     claimed = await persist("claiming the prefix in the bucket", claim)
     loaded = await persist("listing the bucket", lambda: load_ledger(store, layout))
+    deletes = await persist("reading which deletes are held", lambda: held.load(store, layout))
     log.info(
         "the prefix is ours",
         bucket=store.name,
@@ -105,7 +107,7 @@ async def prepare(
         "looking at what the last run did not journal",
         lambda: lines_of(store, layout, loaded.ledger, loaded.unjournalled, clock()),
     )
-    return Grounds(uid, claimed, loaded.ledger, unjournalled)
+    return Grounds(uid, claimed, loaded.ledger, unjournalled, deletes)
 
 
 def _check_alone(last: Heartbeat | None, layout: Layout, instance: str, now: datetime) -> None:

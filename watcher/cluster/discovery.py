@@ -8,7 +8,7 @@ named in `stale` and says nothing about its kinds: what is missing from it is un
 The document's form: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +72,47 @@ async def discover(api: API, last: Discovery | None = None) -> Discovery:
 async def aggregated_groups(api: API) -> frozenset[str]:
     """Groups that another server answers for: it may be empty while it warms up, and its replicas
     may differ. Raises ClusterError."""
-    _, _, body = await client.read(api, "/apis/apiregistration.k8s.io/v1/apiservices")
-    try:
-        services = [item["spec"] for item in orjson.loads(body)["items"] or []]
-        return frozenset(spec["group"] for spec in services if spec.get("service"))
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        raise ClusterError("the list of APIServices is not a list") from None
+    return frozenset(group for group in (await api_services(api)).values() if group)
+
+
+async def api_services(api: API) -> dict[str, str | None]:
+    """Name of each APIService -> the group that another server answers for there; None: this
+    server does itself. Raises ClusterError."""
+    found: dict[str, str | None] = {}
+
+    def read(item: client.Item) -> None:
+        spec = item["spec"]
+        found[item["metadata"]["name"]] = spec["group"] if spec.get("service") else None
+
+    await _read_each(api, "/apis/apiregistration.k8s.io/v1/apiservices", read)
+    return found
+
+
+async def custom_kinds(api: API) -> dict[str, tuple[str, str]]:
+    """Name of each CRD -> group and kind that it defines. Raises ClusterError."""
+    found: dict[str, tuple[str, str]] = {}
+
+    def read(item: client.Item) -> None:
+        spec = item["spec"]
+        found[item["metadata"]["name"]] = (spec["group"], spec["names"]["kind"])
+
+    await _read_each(api, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", read)
+    return found
+
+
+async def _read_each(api: API, path: str, read: Callable[[client.Item], None]) -> None:
+    """A whole list, of which little is kept: CRDs are large."""
+
+    def take(items: list[client.Item]) -> None:
+        try:
+            for item in items:
+                read(item)
+        except (KeyError, TypeError, AttributeError):
+            raise ClusterError(f"an item of {path} cannot be read") from None
+
+    query = {"limit": str(client.PAGE_SIZE)}
+    while token := (await client.list_page(api, path, query, take)).continue_token:
+        query["continue"] = token
 
 
 async def _document(api: API, path: str, etag: str) -> tuple[str, dict[str, Any] | None]:

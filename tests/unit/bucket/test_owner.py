@@ -139,7 +139,7 @@ async def test_a_store_that_refuses_every_condition_does_not_keep_us_for_ever() 
 
 async def test_a_claim_whose_answer_was_lost_costs_an_epoch_only() -> None:
     store = MemoryStore()
-    store.fail_next(Fault.NONE, Fault.ANSWER_LOST)
+    store.fail_next(Fault.NONE, Fault.NONE, Fault.ANSWER_LOST)
     with pytest.raises(BucketUnreachableError):
         await start(store)
     assert (await start(store)).epoch == 2

@@ -325,6 +325,7 @@ async def test_an_object_whose_name_is_too_long_for_a_key_is_asked_for_by_its_re
 
 async def test_a_damaged_file_whose_key_does_not_tell_its_name_is_kept() -> None:
     rig = Rig()
+    await rig.once()
     key = f"example.com/east/_cluster/clusterrole/{'a' * 160}~{'0' * 32}.yaml"
     rig.store.written_by_a_stranger(key, b": not yaml")
     summary = await rig.once()

@@ -1,6 +1,7 @@
 """A reconcile finds exactly what is wrong, repairs exactly that, and calls nothing else drift."""
 
 import asyncio
+from itertools import count
 from typing import Any
 
 import orjson

@@ -404,7 +404,7 @@ async def test_a_hundred_thousand_absent_objects_are_asked_for_by_a_few_tasks() 
     rig = Rig()
     for number in range(2000):
         rig.cluster.create(config_map(f"c{number}"))
-    async with rig.running():
+    async with rig.running(max_delete_ratio="100%"):
         rig.cluster.faults.stop()
         for number in range(2000):
             rig.cluster.delete("configmaps", "default", f"c{number}")

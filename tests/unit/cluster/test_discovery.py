@@ -211,10 +211,14 @@ async def test_garbage_about_one_group_of_an_old_server_makes_it_stale() -> None
 
 async def test_groups_of_other_servers_are_told_by_their_apiservices() -> None:
     services = {
+        "metadata": {},
         "items": [
-            {"spec": {"group": "apps", "version": "v1"}},
-            {"spec": {"group": "metrics.k8s.io", "service": {"name": "metrics-server"}}},
-        ]
+            {"metadata": {"name": "v1.apps"}, "spec": {"group": "apps", "version": "v1"}},
+            {
+                "metadata": {"name": "v1.metrics.k8s.io"},
+                "spec": {"group": "metrics.k8s.io", "service": {"name": "metrics-server"}},
+            },
+        ],
     }
     path = "/apis/apiregistration.k8s.io/v1/apiservices"
     assert await aggregated_groups(Script({path: [json_reply(services)]})) == {"metrics.k8s.io"}
