@@ -38,6 +38,8 @@ SAMPLES = {
     "concurrency": "8",
     "memory-budget": "1GiB",
     "grace-period": "500ms",
+    "max-delete-ratio": "30%",
+    "trash-days": "7",
     "kubeconfig": "/home/me/.kube/config",
     "context": "east",
     "http-port": "9090",
@@ -270,6 +272,8 @@ def test_every_mistake_is_told_at_once() -> None:
         ("http-port", "65536"),
         ("log-level", "loud"),
         ("clean-rules", "/no/such/file"),
+        ("trash-days", "-1"),
+        *(("max-delete-ratio", text) for text in ("50", "101%", "-1%", "half", "%", "1.1")),
         *(("debounce", text) for text in ("2", "", "-1s", "2 s", "2parsecs", "1s1m", "s")),
         *(
             ("label-selector", text)
@@ -295,6 +299,13 @@ def test_durations_are_written_as_prometheus_and_go_do(text: str, seconds: float
 )
 def test_sizes_count_in_powers_of_two(text: str, size: int) -> None:
     assert loaded(memory_budget=text).memory_budget == size
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio"), [("50%", 0.5), ("0.5", 0.5), ("12.5%", 0.125), ("100%", 1.0), ("0", 0.0)]
+)
+def test_ratios_are_percentages_or_numbers_up_to_1(text: str, ratio: float) -> None:
+    assert loaded(max_delete_ratio=text).max_delete_ratio == ratio
 
 
 @pytest.mark.parametrize(
