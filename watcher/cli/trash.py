@@ -110,7 +110,7 @@ def empty(age: str | None, everything: bool, yes: bool, **flags: Any) -> None:
     """Throw away what is in the trash, for good."""
     if (age is None) != everything:
         raise UsageError("trash empty: expected either --older-than or --all")
-    before = datetime.now(UTC) - (_age(age) if age else timedelta())
+    before = datetime.now(UTC) - (timedelta() if age is None else _age(age))
 
     async def throw_away(store: "Store", layout: "Layout") -> int:
         found = [each for each in await _files(())(store, layout) if each.at <= before]
