@@ -137,6 +137,10 @@ class Absence:
         """Why this key is held; None: it is not."""
         return self._holds.why(key)
 
+    def stays(self, key: str) -> bool:
+        """Whether this key is held, or kept because an operator said so."""
+        return self._holds.stays(key)
+
     def distrust(self, keys: Iterable[str], why: str) -> None:
         """What of these turns out to be absent is held, for this reason."""
         self._distrusted.update((key, why) for key in keys if not self._holds.stays(key))

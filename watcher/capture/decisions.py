@@ -97,7 +97,8 @@ class Decisions:
                     await self._save()
             except BucketError as error:
                 self._outage.began(str(error))
-                self._next_save = self._time() + _SAVE
+                later = self._time() + _SAVE
+                self._next_save, self._next_look = later, max(later, self._next_look)
             else:
                 self._outage.ended()
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.memory_store import Fault, MemoryStore
 from watcher.bucket.layout import Layout
-from watcher.bucket.owner import Claim, claim
+from watcher.bucket.owner import Claim, claim, release_orphans
 from watcher.errors import BucketUnreachableError, RefusedError
 
 LAYOUT = Layout("example.com", "east")
@@ -150,3 +150,35 @@ async def test_a_missing_claim_is_never_asked_for_by_name() -> None:
     store = MemoryStore()
     await start(store)
     assert store.requests["GET", KEY] == store.requests["HEAD", KEY] == 0
+
+
+# -- what was there before
+
+
+async def test_a_prefix_that_others_filled_is_adopted_until_that_is_on_record() -> None:
+    store = MemoryStore()
+    store.written_by_a_stranger("example.com/east/default/configmap/a.yaml", b"")
+    assert (await start(store)).hold_orphans == "adopted"
+    claimed = await start(store)  # the first one died before its first sync
+    assert claimed.hold_orphans == "adopted"
+    await release_orphans(store, LAYOUT, claimed)
+    assert "hold_orphans" not in owner(store)
+    assert owner(store)["epoch"] == claimed.epoch
+    assert (await start(store)).hold_orphans == ""
+
+
+async def test_only_the_latest_start_says_that_orphans_are_on_record() -> None:
+    store = MemoryStore()
+    store.written_by_a_stranger("example.com/east/default/configmap/a.yaml", b"")
+    first = await start(store)
+    await start(store)
+    await release_orphans(store, LAYOUT, first)
+    assert owner(store)["hold_orphans"] == "adopted"
+
+
+async def test_whether_a_prefix_holds_anything_costs_one_page() -> None:
+    store = MemoryStore(page=10)
+    for number in range(100):
+        store.written_by_a_stranger(f"example.com/east/default/configmap/{number}.yaml", b"")
+    await start(store)
+    assert store.requests["LIST", "example.com/east/"] == 1

@@ -8,7 +8,7 @@ from bench.bulk import custom_definition
 from bench.cluster import CRDS, Cluster
 from bench.memory_api import MemoryAPI, loop_clock
 from tests.unit.cluster.scripted import Reply, Script, json_reply
-from watcher.cluster.discovery import Discovery, aggregated_groups, discover
+from watcher.cluster.discovery import Discovery, aggregated_groups, custom_kinds, discover
 from watcher.errors import ClusterError, ClusterUnreachableError, StatusError
 
 pytestmark = pytest.mark.looptime
@@ -223,4 +223,18 @@ async def test_groups_of_other_servers_are_told_by_their_apiservices() -> None:
     path = "/apis/apiregistration.k8s.io/v1/apiservices"
     assert await aggregated_groups(Script({path: [json_reply(services)]})) == {"metrics.k8s.io"}
     with pytest.raises(ClusterError):
-        await aggregated_groups(Script({path: [json_reply({"items": [{}]})]}))
+        await aggregated_groups(Script({path: [json_reply({"metadata": {}, "items": [{}]})]}))
+
+
+async def test_kinds_that_crds_define_are_read_page_by_page() -> None:
+    def page(name: str, kind: str, token: str) -> dict[str, object]:
+        spec = {"group": "example.com", "names": {"kind": kind}}
+        item = {"metadata": {"name": f"{name}.example.com"}, "spec": spec}
+        return {"metadata": {"continue": token}, "items": [item]}
+
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    pages = [json_reply(page("widgets", "Widget", "more")), json_reply(page("a", "A", ""))]
+    assert await custom_kinds(Script({path: pages})) == {
+        "widgets.example.com": ("example.com", "Widget"),
+        "a.example.com": ("example.com", "A"),
+    }
