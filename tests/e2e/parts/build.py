@@ -3,7 +3,8 @@
 Exists because a test that only ever saw a simulator proves nothing about Kubernetes or S3.
 Promises: `binary(name)` is an executable that works. It comes from the folder that
 `KUBEBUILDER_ASSETS` names where that has it (as controller-runtime's envtest does), else from a
-cache outside the tree (`$XDG_CACHE_HOME/watcher-parts`), built on first use with `go`.
+cache outside the tree (`$XDG_CACHE_HOME/watcher-parts`), built on first use with `go`. Prometheus
+is unpacked from Debian's package, not installed: no root, no service on a fixed port.
 
 By hand: `python -m tests.e2e.parts.build` builds everything.
 """
@@ -11,6 +12,7 @@ By hand: `python -m tests.e2e.parts.build` builds everything.
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,11 +35,15 @@ _INSTALLED = {  # part -> package@version, with its own module's dependencies
     "kwok": "sigs.k8s.io/kwok/cmd/kwok@v0.8.0",
     "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 }
-PARTS = (*_MODULES, *_INSTALLED)
+_UNPACKED = {"prometheus": "prometheus", "promtool": "prometheus"}  # part -> Debian package
+PARTS = (*_MODULES, *_INSTALLED, *_UNPACKED)
 
 
 def cache() -> Path:
-    """The folder of this version of the parts: its name changes when anything built changes."""
+    """The folder of this version of the parts: its name changes when anything built changes.
+
+    (Not with a package: its version is what the machine's Debian has.)
+    """
     recipe = hashlib.sha256(repr((_MODULES, _INSTALLED)).encode())
     for source in sorted(p for p in HERE.rglob("*") if p.suffix in {".go", ".mod", ".sum"}):
         recipe.update(source.read_bytes())
@@ -67,6 +73,13 @@ def _build(name: str, folder: Path) -> None:
     print(f"building {name}", file=sys.stderr, flush=True)
     scratch = folder / f".building-{name}"
     scratch.mkdir(exist_ok=True)
+    if name in _UNPACKED:
+        package = _UNPACKED[name]
+        _unpack(package, scratch)
+        for part in (part for part, origin in _UNPACKED.items() if origin == package):
+            (scratch / "usr" / "bin" / part).rename(folder / part)
+        shutil.rmtree(scratch)
+        return
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOBIN": str(scratch)}
     if name in _MODULES:
         module, package, flags = _MODULES[name]
@@ -78,6 +91,20 @@ def _build(name: str, folder: Path) -> None:
         command = ["go", "install", "-trimpath", "-ldflags", "-s -w", _INSTALLED[name]]
         subprocess.run(command, cwd=folder, env=environment, check=True)
     (scratch / name).rename(folder / name)
+
+
+def _unpack(package: str, folder: Path) -> None:
+    """With package lists of our own: the machine's may be missing or old, and need root."""
+    apt = [
+        *("apt-get", "--quiet=2", "--option", f"Dir::State={folder / 'state'}"),
+        *("--option", f"Dir::Cache={folder / 'cache'}", "--option", "APT::Sandbox::User=root"),
+    ]
+    for made in ("state/lists/partial", "cache/archives/partial"):
+        (folder / made).mkdir(parents=True, exist_ok=True)
+    subprocess.run([*apt, "update"], check=True)
+    subprocess.run([*apt, "download", package], cwd=folder, check=True)
+    (archive,) = folder.glob(f"{package}_*.deb")
+    subprocess.run(["dpkg-deb", "--extract", archive, folder], check=True)
 
 
 if __name__ == "__main__":
