@@ -7,7 +7,7 @@ DEMO_BUCKET ?= $(CURDIR)/demo-bucket
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help install run test e2e parts lint bench docs lock clean
+.PHONY: help install run test e2e parts lint bench docs alerts lock clean
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
@@ -60,6 +60,11 @@ bench: install
 ## make docs     docs/settings.md from the table of settings
 docs: install
 	$(BIN)/watcher settings --output markdown > docs/settings.md
+
+## make alerts   the operator's PrometheusRule from manifests/monitoring/alerts.yaml
+alerts:
+	cd manifests/monitoring && { sed '/^spec:/q' prometheusrule.yaml; sed 's/^./  &/' alerts.yaml; } \
+		> .new && mv .new prometheusrule.yaml
 
 ## make lock     pin the newest versions, with hashes
 lock: install
