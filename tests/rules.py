@@ -6,8 +6,10 @@ less what the rules themselves tell: `rule_files`, and of an expected alert its 
 annotations that are fixed text.
 """
 
+import copy
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ _METRIC = re.compile(r"\b(?:watcher|process)_[a-z_]+\b|\bup\b")
 _SERIES_OF_HISTOGRAM = re.compile(r"_(?:bucket|count|sum)$")
 
 
+@cache
 def load(path: Path = ALERTS) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
     return loaded
@@ -55,7 +58,7 @@ def metrics_of(expression: str) -> set[str]:
 def for_promtool(path: Path) -> dict[str, Any]:
     """The cases of a file as promtool takes them."""
     known = alerts()
-    whole = load(path)
+    whole = copy.deepcopy(load(path))
     for case in whole["tests"]:
         for expected in case["alert_rule_test"]:
             rule = known[expected["alertname"]]

@@ -1,0 +1,167 @@
+"""The shipped alerts and dashboard: tested, documented, made of metrics that exist.
+
+Whether the rules do what they should is for a real promtool to say: tests/e2e/test_alert_rules.py.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.rules import ALERTS, ROOT, alerts, cases, load, metrics_of, rules
+from watcher.metrics import Metrics
+
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+DASHBOARD = json.loads((ROOT / "manifests" / "grafana" / "watcher.json").read_text("utf-8"))
+RUNBOOKS = "https://watcher.example.com/docs/operations#"  # to be replaced: see the README there
+
+each_alert = pytest.mark.parametrize("name", list(alerts()))
+
+
+def existing() -> set[str]:
+    """Metrics of a fresh /metrics; a counter by the name of its samples."""
+    page = Metrics("test").render()[0].decode()
+    return set(re.findall(r"^# TYPE (\w+)", page, re.MULTILINE)) | {"up"}  # Prometheus' own
+
+
+def judged(name: str) -> Iterator[tuple[list[dict[str, Any]], set[str]]]:
+    """What is expected of an alert in each of its cases, and the metrics that are there then."""
+    for case in cases():
+        given = " ".join(series["series"] for series in case["input_series"])
+        for expected in case["alert_rule_test"]:
+            if expected["alertname"] == name:
+                yield expected["exp_alerts"], metrics_of(given)
+
+
+# Alerts
+
+
+@each_alert
+def test_a_case_fires_it(name: str) -> None:
+    assert any(fires for fires, _ in judged(name))
+
+
+@each_alert
+def test_a_case_in_which_its_metrics_are_there_leaves_it_quiet(name: str) -> None:
+    read = metrics_of(alerts()[name]["expr"])
+    assert any(not fires and read & given for fires, given in judged(name))
+
+
+def test_every_case_is_of_an_alert_that_exists() -> None:
+    tested = {expected["alertname"] for case in cases() for expected in case["alert_rule_test"]}
+    assert tested == set(alerts())
+
+
+@each_alert
+def test_it_says_how_bad_it_is_what_is_at_risk_and_where_to_read_on(name: str) -> None:
+    alert = alerts()[name]
+    assert alert["labels"]["severity"] in {"critical", "warning", "info"}
+    assert alert["annotations"]["runbook_url"] == RUNBOOKS + name.lower()
+    assert len(alert["annotations"]["summary"]) <= 120
+    assert "{{" not in alert["annotations"]["description"]  # else the cases had to repeat it
+
+
+@each_alert
+def test_its_runbook_says_what_it_means_what_to_look_at_and_what_to_do(name: str) -> None:
+    (section,) = re.findall(rf"^### {name}\n(.*?)(?=^##)", OPERATIONS, re.MULTILINE | re.DOTALL)
+    parts = re.findall(r"^\*\*(.+?)\.\*\*", section, re.MULTILINE)
+    assert parts == ["Means", "Look at", "Do"]
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
+def test_every_metric_of_a_rule_exists(rule: dict[str, Any]) -> None:
+    read = metrics_of(rule["expr"])
+    assert read
+    assert read <= existing()
+
+
+def test_the_operators_rules_are_the_plain_ones() -> None:
+    rule = load(ALERTS.parent / "prometheusrule.yaml")
+    assert rule["kind"] == "PrometheusRule"
+    assert rule["spec"] == load(), "make alerts"
+
+
+def test_both_monitors_scrape_alike_and_name_the_job_that_alerts_rely_on() -> None:
+    by_pod = dict(load(ALERTS.parent / "podmonitor.yaml")["spec"])
+    by_service = dict(load(ALERTS.parent / "servicemonitor.yaml")["spec"])
+    assert by_pod["jobLabel"] == "app.kubernetes.io/name"
+    assert by_pod["selector"]["matchLabels"][by_pod["jobLabel"]] == "watcher"
+    assert by_pod.pop("podMetricsEndpoints") == by_service.pop("endpoints")
+    assert by_pod == by_service
+
+
+# Operations
+
+
+def test_the_table_of_metrics_is_whole() -> None:
+    listed = re.findall(r"^\| `(watcher_\w+)` \|", OPERATIONS, re.MULTILINE)
+    assert set(listed) == {name for name in existing() if name.startswith("watcher_")}
+    assert len(listed) == len(set(listed))
+
+
+def test_every_metric_that_operations_name_exists() -> None:
+    assert metrics_of(OPERATIONS) <= existing()
+
+
+def test_every_link_in_operations_leads_somewhere() -> None:
+    headings = re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", OPERATIONS)) <= anchors
+
+
+# The dashboard
+
+
+def panels() -> list[dict[str, Any]]:
+    return [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+
+def queries() -> list[str]:
+    return [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
+@pytest.mark.parametrize("query", queries())
+def test_every_query_is_of_existing_metrics_and_of_what_was_chosen(query: str) -> None:
+    read = metrics_of(query)
+    assert read
+    assert read <= existing()
+    chosen = query.count('{job=~"$job",instance=~"$instance"')
+    assert chosen == len(re.findall(r"\b(?:watcher|process)_\w+\{", query)) > 0
+
+
+def test_every_variable_is_filled_from_existing_metrics() -> None:
+    variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
+    assert list(variables) == ["datasource", "job", "instance"]
+    for name in ("job", "instance"):
+        assert metrics_of(variables[name]["definition"]) <= existing()
+
+
+@pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
+def test_every_panel_explains_itself(panel: dict[str, Any]) -> None:
+    assert panel["description"].endswith(".")
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["datasource"]["uid"] == "${datasource}"
+
+
+def test_panels_lie_in_the_order_of_the_four_questions_and_never_on_each_other() -> None:
+    rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
+    assert rows == [
+        "Is it safe?",
+        "How far behind?",
+        "What changes most?",
+        "What costs most?",
+    ]
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (place["x"] + dx, place["y"] + dy)
+            for dx in range(place["w"])
+            for dy in range(place["h"])
+        }
+        assert not cells & taken
+        assert all(x < 24 for x, _ in cells)
+        taken |= cells
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
