@@ -195,6 +195,7 @@ class Capture:
         began: loop time from which the summary counts. With `once` raises ClusterError and
         BucketError when nothing moves any more.
         """
+        self._metrics.leader.set(1)
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._writer.run(), name="writer")
             informing = group.create_task(self._roster.run(), name="roster")
@@ -223,6 +224,7 @@ class Capture:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
+        self._metrics.leader.set(0)
         if not once:
             self._log.info("stopped", pending=len(self._pending))
         return self._headway.summary(self._time() - began)
