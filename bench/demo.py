@@ -51,12 +51,12 @@ async def demo(bucket: Path, http_port: int, changes: float) -> int:
 
 
 def _where(bucket: Path, http_port: int, url: str, kubeconfig: Path) -> str:
-    metrics = f"  metrics        http://127.0.0.1:{http_port}/metrics\n" if http_port else ""
+    status = f"  how it fares   http://127.0.0.1:{http_port}/\n" if http_port else ""
     return (
         f"A simulated cluster is at {url}\n"
         f"  play with it   kubectl --kubeconfig {kubeconfig} -n shop get configmaps\n"
         f"  its backup     {bucket}/demo.example.com/demo/\n"
-        f"{metrics}Ctrl-C ends both."
+        f"{status}Ctrl-C ends both."
     )
 
 

@@ -52,6 +52,7 @@ class Metrics:
     """The program's metrics; each attribute's comment gives its labels."""
 
     def __init__(self, version: str) -> None:
+        self.version = version
         # Its switch is the library's only one: else each counter has a second series, its birth.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
@@ -207,6 +208,15 @@ class Metrics:
             self.kinds_failing.labels(resource).set(1)
         else:
             self.kinds_failing.remove_by_labels({"resource": resource})
+
+    def lag(self, share: float) -> float | None:
+        """Seconds within which this share of the changes since the start was stored, to the next
+        bound of the histogram, infinity beyond the last; None: there were none."""
+        [family] = self.capture_lag.collect()
+        buckets = [each for each in family.samples if each.name.endswith("_bucket")]
+        total = buckets[-1].value
+        bounds = (float(each.labels["le"]) for each in buckets if each.value >= share * total)
+        return next(bounds) if total else None
 
     def forget_resource(self, resource: str) -> None:
         """A kind is gone: neither late nor failing any more. Counters stay, as counters must."""

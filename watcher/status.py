@@ -102,7 +102,8 @@ class Reconcile:
     changed: int = 0
     orphaned: int = 0
     repaired: int = 0
-    root_cluster: str = ""  # hash root, hex
+    unread: int = 0  # kinds of which nothing is proven
+    root_cluster: str = ""  # hash root, hex; "": the store's ETags tell none
     root_bucket: str = ""
     read_back_slice: str = ""  # "7/30"
     read_back: int = 0  # files whose bytes were compared

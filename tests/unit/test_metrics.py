@@ -173,3 +173,13 @@ async def test_a_late_event_loop_is_noticed(metrics: Metrics) -> None:
     found = series(metrics)
     assert found["watcher_event_loop_lag_seconds_count"] == "10.0"
     assert found['watcher_event_loop_lag_seconds_bucket{le="0.001"}'] == "10.0"
+
+
+def test_the_lag_is_told_to_the_next_bound_of_its_histogram(metrics: Metrics) -> None:
+    assert metrics.lag(0.5) is None
+    for seconds in (2.1, 2.1, 2.2, 9.0):
+        metrics.capture_lag.observe(seconds)
+    assert metrics.lag(0.5) == 2.25
+    assert metrics.lag(0.99) == 10
+    metrics.capture_lag.observe(100_000)
+    assert metrics.lag(0.99) == float("inf")

@@ -1,23 +1,28 @@
 """HTTP: what the kubelet, Prometheus and a curious person get."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 
+from tests.unit.status_samples import status
 from watcher.errors import UsageError
 from watcher.metrics import Metrics
 from watcher.serve.http import serving
 
 HOST = "127.0.0.1"
+WELL: dict[str, Any] = {"live": lambda: None, "ready": lambda: None, "status": status}
 
 
 class Health:
     def __init__(self) -> None:
         self.dead: str | None = None
         self.unready: str | None = None
+        self.status = status()
 
 
 @pytest.fixture
@@ -32,6 +37,7 @@ async def http(health: Health) -> AsyncIterator[ClientSession]:
             0,
             live=lambda: health.dead,
             ready=lambda: health.unready,
+            status=lambda: health.status,
             metrics=Metrics("1.2.3"),
             host=HOST,
         ) as port,
@@ -69,10 +75,42 @@ async def test_metrics_come_in_the_format_that_prometheus_asks_for(http: ClientS
         assert "watcher_build_info" in await response.text()
 
 
-async def test_the_first_page_names_the_others(http: ClientSession) -> None:
-    status, text = await ask(http, "/")
-    assert status == 200
-    assert [line.split()[0] for line in text.splitlines()] == ["/livez", "/readyz", "/metrics"]
+async def test_the_first_page_is_for_people_and_leads_to_the_others(
+    http: ClientSession, health: Health
+) -> None:
+    health.status = status(doing="listing the bucket")
+    async with http.get("/") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+        page = await response.text()
+    assert "listing the bucket" in page
+    # Relative, so that they work behind a proxy's path, too.
+    assert re.findall(r'<a href="(\w+)">', page) == ["readyz", "livez", "metrics"]
+
+
+async def test_a_browser_may_run_load_frame_and_keep_nothing_of_the_page(
+    http: ClientSession,
+) -> None:
+    async with http.get("/") as response:
+        policy = response.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; style-src 'unsafe-inline';")
+        assert "frame-ancestors 'none'" in policy
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_page_comes_again_by_itself_unless_it_was_asked_to_stay(
+    http: ClientSession,
+) -> None:
+    again = '<meta http-equiv="refresh" content="10">'
+    assert again in (await ask(http, "/"))[1]
+    assert again not in (await ask(http, "/?still"))[1]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_nothing_can_be_changed_through_the_page(http: ClientSession, method: str) -> None:
+    async with http.request(method, "/") as response:
+        assert response.status == 405
 
 
 async def test_anything_else_is_refused(http: ClientSession) -> None:
@@ -87,16 +125,12 @@ async def test_a_port_in_use_is_a_usage_error_that_names_the_setting() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=rf"^http-port {port}: Address already in use \("):
-            async with serving(
-                port, live=lambda: None, ready=lambda: None, metrics=Metrics(""), host=HOST
-            ):
+            async with serving(port, **WELL, metrics=Metrics(""), host=HOST):
                 pass
 
 
 async def test_the_server_is_gone_when_the_context_is_left() -> None:
-    async with serving(
-        0, live=lambda: None, ready=lambda: None, metrics=Metrics(""), host=HOST
-    ) as port:
+    async with serving(0, **WELL, metrics=Metrics(""), host=HOST) as port:
         pass
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(HOST, port)

@@ -140,7 +140,7 @@ def test_text_that_cannot_be_seen_is_made_visible_and_lines_become_one() -> None
 def test_all_is_well_at_a_glance() -> None:
     page = Page(well())
     assert "All promises hold" in page.words
-    assert "Proven 12 h ago: 11,404 objects the same in cluster and bucket." in page.words
+    assert "Reconciled 12 h ago: 11,404 objects the same in cluster and bucket." in page.words
     assert page.words.count("holds since 5 Oct 11:03") == len(Promise) == 8
     assert "at risk" not in page.words
     assert "<title>✓ east: All promises hold</title>" in page.html
@@ -258,12 +258,24 @@ def test_the_proof_of_the_last_reconcile() -> None:
 
 def test_a_reconcile_that_proves_the_opposite() -> None:
     found = replace(
-        RECONCILE, missing=3, changed=20, repaired=23, root_bucket="ab", differing=("a/b/c.yaml",)
+        RECONCILE,
+        missing=3,
+        changed=20,
+        repaired=23,
+        unread=2,
+        root_bucket="ab",
+        differing=("a/b/c.yaml",),
     )
     page = Page(well(reconcile=found))
+    assert "unread 2 kinds" in page.words
     assert "3 missing, 20 changed; 23 repaired" in page.words
     assert "the hash roots differ" in page.words
     assert "1 differ a/b/c.yaml" in page.words
+
+
+def test_a_bucket_whose_etags_are_no_md5s_has_no_root_to_show() -> None:
+    page = Page(well(reconcile=replace(RECONCILE, root_cluster="", root_bucket="")))
+    assert "no hash root: ETags of this bucket are no MD5s" in page.words
 
 
 def test_no_reconcile_yet() -> None:

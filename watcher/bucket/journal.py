@@ -9,6 +9,7 @@ which may jump.
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -24,6 +25,7 @@ FOLDER = "journal/"
 FULL = 1000  # lines after which a file is written at once
 INTERVAL = 60.0  # seconds after which it is written anyway
 _MOST = 50_000  # lines kept while they cannot be written: some 20 MB
+_RECENT = 50  # lines for who looks what happens
 _READ_AHEAD = 8  # files
 _SKEW = timedelta(days=1)  # that the clocks of two writers may differ by
 
@@ -83,6 +85,7 @@ class Journal:
         self._outage = Outage(log, "writing the journal", asyncio.get_running_loop().time)
         self._lines: list[bytes] = []
         self._lost = 0
+        self.recent: deque[Line] = deque(maxlen=_RECENT)  # the last ones, stored or not
         self._seq = 0
         self._begun: tuple[str, int] | None = None  # name and lines of a file without an answer
         self._writing = asyncio.Lock()
@@ -98,6 +101,7 @@ class Journal:
         return Position(self._epoch, self._seq)
 
     def note(self, line: Line) -> None:
+        self.recent.append(line)
         if len(self._lines) < _MOST:
             self._lines.append(line.encode())
             if len(self._lines) % FULL == 0:

@@ -25,6 +25,7 @@ from watcher.capture.intake import Flow
 from watcher.capture.judge import Judge
 from watcher.capture.memory import Memory
 from watcher.capture.nightly import Nightly
+from watcher.capture.overview import Overview
 from watcher.capture.pace import Pace
 from watcher.capture.reconcile import Reconcile
 from watcher.capture.roster import Roster
@@ -45,6 +46,7 @@ from watcher.objects.selection import Selection
 from watcher.objects.stored import name_of
 from watcher.schedule import offset_of
 from watcher.settings import Settings
+from watcher.status import About, Status
 
 _CHECKPOINT_PAUSE = 60.0  # seconds that writing it may take while nobody waits
 _CHECKPOINT_TIME = 5.0  # seconds that writing it may take while somebody waits for it
@@ -63,7 +65,7 @@ class Capture:
         log: Log,
         random: Random,
         clock: Callable[[], datetime],
-        instance: str,
+        about: About,
         cleaner: Cleaner,
     ) -> None:
         self._api = api
@@ -124,7 +126,7 @@ class Capture:
                 layout,
                 grounds.ledger,
                 grounds.claim,
-                Instance(instance, grounds.claim.epoch),
+                Instance(about.instance, grounds.claim.epoch),
                 journal,
                 settings.secrets,
                 _trash(store, layout, grounds.claim, settings),
@@ -146,20 +148,6 @@ class Capture:
             log,
         )
         self._flow = flow
-        self._nightly = Nightly(
-            store,
-            layout,
-            str(Instance(instance, grounds.claim.epoch)),
-            settings.reconcile_schedule,
-            offset_of(f"{layout.domain}/{layout.cluster}", settings.reconcile_window),
-            begin=self._begin_reconcile,
-            settled=self._is_settled,
-            held=lambda: len(self._holds),
-            after=lambda: self._memory.save(_CHECKPOINT_PAUSE),
-            metrics=metrics,
-            log=log,
-            clock=clock,
-        )
         self._headway = Headway(
             self._roster,
             self._pending,
@@ -177,6 +165,31 @@ class Capture:
             holds,
             self._absence,
             synced=lambda: self._headway.synced,
+            log=log,
+            clock=clock,
+        )
+        self._overview = Overview(
+            about,
+            grounds.claim.epoch,
+            self._headway,
+            grounds.ledger,
+            journal,
+            holds,
+            metrics,
+            clock,
+        )
+        self._nightly = Nightly(
+            store,
+            layout,
+            str(Instance(about.instance, grounds.claim.epoch)),
+            settings.reconcile_schedule,
+            offset_of(f"{layout.domain}/{layout.cluster}", settings.reconcile_window),
+            begin=self._begin_reconcile,
+            settled=self._is_settled,
+            held=lambda: len(self._holds),
+            after=lambda: self._memory.save(_CHECKPOINT_PAUSE),
+            findings=self._overview.findings,
+            metrics=metrics,
             log=log,
             clock=clock,
         )
@@ -203,7 +216,8 @@ class Capture:
             deciding = group.create_task(self._decisions.run(), name="decisions")
             keeping = group.create_task(self._memory.run(), name="memory")
             observing = group.create_task(self._metrics.observe_event_loop(), name="loop lag")
-            self._tasks = [writing, informing, asking, deciding, keeping, observing]
+            judging = group.create_task(self._overview.run(), name="health")
+            self._tasks = [writing, informing, asking, deciding, keeping, observing, judging]
             if progress:
                 reporting = self._headway.report(progress)
                 self._tasks.append(group.create_task(reporting, name="progress"))
@@ -232,6 +246,10 @@ class Capture:
     def unready(self) -> str | None:
         """Why the backup cannot be relied on now; None: it can."""
         return self._headway.unready()
+
+    def status(self) -> Status:
+        """All that a person who looks wants to know."""
+        return self._overview.status()
 
     def unhealthy(self) -> str | None:
         """Why the process should be started anew; None: it should not."""

@@ -88,15 +88,21 @@ class Headway:
 
     def unready(self) -> str | None:
         """Why the backup cannot be relied on now; None: it can."""
-        if not self.synced:
-            seen = self.progress()
-            failing = self.writer.failing or self.watchfulness.unreachable
-            return (
-                f"first sync: {seen.kinds_listed} of {seen.kinds} kinds listed,"
-                f" {seen.pending} objects to write" + (f" ({failing})" if failing else "")
-            )
-        if self.watchfulness.unreachable:
-            return self.watchfulness.unreachable
+        return self.unsynced() or self.watchfulness.unreachable or self.late()
+
+    def unsynced(self) -> str | None:
+        """How far the first sync is; None: it is done."""
+        if self.synced:
+            return None
+        seen = self.progress()
+        failing = self.writer.failing or self.watchfulness.unreachable
+        return (
+            f"first sync: {seen.kinds_listed} of {seen.kinds} kinds listed,"
+            f" {seen.pending} objects to write" + (f" ({failing})" if failing else "")
+        )
+
+    def late(self) -> str | None:
+        """Why the oldest change waits for longer than it may; None: it does not."""
         late = self.pending.oldest(asyncio.get_running_loop().time())
         if late > self.max_delay + _LATE:
             reason = self.writer.failing or "the bucket is too slow"

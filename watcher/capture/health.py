@@ -107,6 +107,8 @@ def _finding_risks(findings: Findings, now: datetime) -> Iterator[Risk]:
         yield Risk(Promise.RECONCILED, f"overdue since {findings.reconcile_due:%F %H:%M %Z}")
     elif last and last.drift:
         yield Risk(Promise.RECONCILED, f"the last one found drift: {last.drift} objects")
+    elif last and last.unread:
+        yield Risk(Promise.RECONCILED, f"nothing was proven of {last.unread} kinds: not readable")
     elif last and last.root_cluster != last.root_bucket:
         yield Risk(Promise.RECONCILED, "cluster and bucket do not have the same hash root")
     if last and last.differing:

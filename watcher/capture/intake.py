@@ -93,6 +93,7 @@ class Intake:
         self.odd = 0  # states since the last list began that could not be made sense of
         self.taken = 0  # states from lists so far
         self.unchanged = 0  # objects of the last list that the bucket holds as they are
+        self.last_event: float | None = None  # loop time; None: no change was told yet
         self._listing = 0  # selected ones of the list that is being read
         self._flow = flow
         self._group = canonical_group(resource.group, resource.resource)
@@ -137,7 +138,7 @@ class Intake:
         self._unseen = set()
 
     def changed(self, events: list[Event]) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self.last_event = asyncio.get_running_loop().time()
         for event in events:
             try:
                 self._change(event, now)

@@ -19,6 +19,8 @@ from watcher.bucket.requests import Request
 from watcher.bucket.slices import of_night
 from watcher.bucket.store import Store
 from watcher.capture.comparison import Drift
+from watcher.capture.health import Findings
+from watcher.capture.overview import proof
 from watcher.capture.reconcile import Examination, Found, Reconcile
 from watcher.errors import BucketError, ClusterError
 from watcher.logs import Log
@@ -28,6 +30,7 @@ from watcher.schedule import Schedule
 _LOOK = 30.0  # seconds between two looks for requests, and at the clock, which may jump
 _AGAIN = 600.0  # seconds until a reconcile that failed is tried again
 _FIRST = 600.0  # seconds after the start, if the last one is overdue
+_LATE = timedelta(hours=2)  # after its time, until a reconcile that is not done is overdue
 _REPAIRED = 600.0  # seconds that repairs may take before the report says that they did not
 
 
@@ -37,6 +40,7 @@ class Nightly:
 
     begin: makes a Reconcile. settled: whether what was handed to the writers and to absence is done
     for these keys. held: how many deletions wait for an operator. after: what follows each.
+    findings: told how it went.
     """
 
     store: Store
@@ -48,23 +52,25 @@ class Nightly:
     settled: Callable[[list[str]], bool]
     held: Callable[[], int]
     after: Callable[[], Awaitable[None]]
+    findings: Findings
     metrics: Metrics
     log: Log
     clock: Callable[[], datetime]
-    last: Report | None = None  # the newest
-    next_at: datetime | None = None
+    _last: Report | None = field(default=None, init=False)  # the newest
+    _next: datetime | None = field(default=None, init=False)
     _answered: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         await self._remember()
         now = self.clock()
-        overdue = self.last is None or self.schedule.after(self.last.started_at, self.offset) < now
+        last = self._last
+        overdue = last is None or self.schedule.after(last.started_at, self.offset) < now
         first = now + timedelta(seconds=_FIRST)
         self._plan(min(first, self._regular()) if overdue else self._regular())
         while True:
             await asyncio.sleep(_LOOK)
             await self._answer_requests()
-            if self.next_at and self.clock() >= self.next_at:
+            if self._next and self.clock() >= self._next:
                 try:
                     await self.reconcile("schedule")
                 except (ClusterError, BucketError):
@@ -98,27 +104,29 @@ class Nightly:
                 self.log.debug("the report is written", report=name)
         except (ClusterError, BucketError) as error:
             self.metrics.reconcile_last_failure.set(self.clock().timestamp())
+            self.findings.reconcile_failure = str(error)
             self.log.warning("reconcile failed", reason=str(error))
             raise
         self._tell(report, seen)
         if not dry_run:
-            self.last = report
+            self._last = report
             await self.after()
         return report
 
     async def _remember(self) -> None:
         try:
-            self.last = await reports.newest(self.store, self.layout)
+            self._last = await reports.newest(self.store, self.layout)
         except BucketError as error:
             self.log.warning("the last report cannot be read", reason=str(error))
-        if self.last:
-            self._show(self.last)
+        if self._last:
+            self._show(self._last)
 
     def _regular(self) -> datetime:
         return self.schedule.after(self.clock(), self.offset)
 
     def _plan(self, at: datetime) -> None:
-        self.next_at = at
+        self._next = self.findings.next_reconcile = at
+        self.findings.reconcile_due = at + _LATE
         self.metrics.reconcile_next.set(at.timestamp())
         self.log.info("next reconcile", at=at.isoformat(timespec="seconds"))
 
@@ -167,6 +175,8 @@ class Nightly:
         )
 
     def _show(self, report: Report) -> None:
+        self.findings.reconcile = proof(report, reports.name_of(report))
+        self.findings.reconcile_failure = ""
         self.metrics.reconcile_last_success.set(report.finished_at.timestamp())
         for drift, keys in (
             (Drift.MISSING, report.missing),

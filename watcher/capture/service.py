@@ -28,6 +28,7 @@ from watcher.metrics import Metrics
 from watcher.objects.clean import Cleaner, load_rules
 from watcher.objects.secrets import SecretPolicy
 from watcher.settings import Settings
+from watcher.status import About, Status
 
 __all__ = ["Progress", "Summary", "follow", "run"]
 
@@ -39,7 +40,9 @@ Report = Callable[[Progress], None]
 class Serve(Protocol):
     """Opens the HTTP pages, see serve/http.py."""
 
-    def __call__(self, *, live: Check, ready: Check) -> AbstractAsyncContextManager[object]: ...
+    def __call__(
+        self, *, live: Check, ready: Check, status: Callable[[], Status]
+    ) -> AbstractAsyncContextManager[object]: ...
 
 
 async def run(
@@ -113,9 +116,21 @@ async def follow(
     def live() -> str | None:
         return capture.unhealthy() if capture else None
 
+    about = About(
+        domain=settings.cluster_domain,
+        cluster=settings.cluster_name,
+        bucket=store.name,
+        version=metrics.version,
+        instance=instance,
+        started=clock(),
+    )
+
+    def status() -> Status:
+        return capture.status() if capture else Status(about=about, at=clock(), doing=waiting_for)
+
     async with AsyncExitStack() as stack:
         if serve is not None:
-            await stack.enter_async_context(serve(live=live, ready=ready))
+            await stack.enter_async_context(serve(live=live, ready=ready, status=status))
         layout = Layout(settings.cluster_domain, settings.cluster_name)
         preparing = prepare(
             api,
@@ -142,7 +157,7 @@ async def follow(
             log=log,
             random=random,
             clock=clock,
-            instance=instance,
+            about=about,
             cleaner=cleaner,
         )
         return await capture.run(once=once, stop=stop, progress=progress, began=began)

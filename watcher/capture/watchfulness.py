@@ -54,6 +54,11 @@ class Watchfulness:
         """Why the API server cannot be reached at present; None: it can."""
         return self._server.reason
 
+    def state(self, resource: APIResource) -> str:
+        """What its informer does now."""
+        kind = self._kinds.get(resource.label)
+        return kind.state if kind else "waiting"
+
     def failure(self, resource: APIResource) -> str | None:
         """Why this kind cannot be read, if it was tried more than once and never answered since."""
         kind = self._kinds.get(resource.label)

@@ -83,6 +83,7 @@ class Writer:
         self._time = asyncio.get_running_loop().time
         self._outage = Outage(log, "writing to the bucket", self._time)
         self.written = self.unchanged = self.deleted = 0
+        self.last_stored: dict[str, datetime] = {}  # APIResource.label -> its latest change
         self.odd = 0  # changes that could not be written whatever the bucket does
 
     @property
@@ -289,6 +290,7 @@ class Writer:
             self.unchanged += change.received is None  # an object of a list, not its churn
             return
         self._metrics.changes.labels(change.resource.label, action).inc()
+        self.last_stored[change.resource.label] = self._clock()
         if action in ("create", "update", "repair"):
             self.written += 1
             self._metrics.last_put.set(self._clock().timestamp())

@@ -1,7 +1,8 @@
-"""The three pages that probes and Prometheus ask for: /livez, /readyz and /metrics.
+"""The four pages: / for people, /livez and /readyz for probes, /metrics for Prometheus.
 
-Exists so that the rest of the program answers two questions with plain functions and knows no
-HTTP. Promises: 200, or 503 with the reason as text; the server is gone when the context is left.
+Exists so that the rest of the program answers with plain functions and values and knows no HTTP.
+Promises: nothing that anybody asks for here changes anything; a probe gets 200, or 503 with the
+reason as text; the server is gone when the context is left.
 """
 
 import os
@@ -12,15 +13,36 @@ from aiohttp import web
 
 from watcher.errors import UsageError
 from watcher.metrics import Metrics
+from watcher.serve.status import render
+from watcher.status import Status
 
 Check = Callable[[], str | None]  # None: all is well; else the reason why not
 
-_PAGES = "/livez    is the process healthy\n/readyz   is the backup working\n/metrics  Prometheus\n"
+_REFRESH = 10  # seconds after which a browser asks again
+_STILL = "still"  # asked for with this query, a page stays as it is
+
+# The page needs nothing but its own style. Even if a name in it got past the escaping, a browser
+# would run and load nothing.
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 
 
 @asynccontextmanager
 async def serving(
-    port: int, *, live: Check, ready: Check, metrics: Metrics, host: str | None = None
+    port: int,
+    *,
+    live: Check,
+    ready: Check,
+    status: Callable[[], Status],
+    metrics: Metrics,
+    host: str | None = None,
 ) -> AsyncIterator[int]:
     """Serve while the context is open; its value is the port.
 
@@ -32,12 +54,14 @@ async def serving(
         page, content_type = metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=page, headers={"Content-Type": content_type})
 
-    async def show_pages(_: web.Request) -> web.Response:
-        return web.Response(text=_PAGES)
+    async def show_status(request: web.Request) -> web.Response:
+        refresh = None if _STILL in request.query else _REFRESH
+        page = render(status(), refresh=refresh)
+        return web.Response(text=page, content_type="text/html", headers=_HEADERS)
 
     metrics.ready.set_function(lambda: float(ready() is None))  # one answer, told twice
     app = web.Application()
-    app.router.add_get("/", show_pages)
+    app.router.add_get("/", show_status)
     app.router.add_get("/livez", _answer(live))
     app.router.add_get("/readyz", _answer(ready))
     app.router.add_get("/metrics", show_metrics)

@@ -39,6 +39,7 @@ _HELD_WHY = {
     "another-cluster": "another cluster answered",
 }
 _STATES = {"waiting": "retrying"}  # an informer's word, where people need another
+_NO_ROOT = "no hash root: ETags of this bucket are no MD5s"
 _MARKS = {"good": "✓", "bad": "!", "wait": "?"}
 
 
@@ -102,8 +103,8 @@ def _verdict(status: Status) -> tuple[str, str, str]:
     if unproven:
         return "good", "No promise at risk", f"{count(unproven)} not known yet."
     if last := status.reconcile:
-        proof = f"{count(last.objects, 'object')} the same in cluster and bucket"
-        more = f"Proven {ago(last.finished, status.at)} ago: {proof}."
+        same = f"{count(last.objects, 'object')} the same in cluster and bucket"
+        more = f"Reconciled {ago(last.finished, status.at)} ago: {same}."
     return "good", "All promises hold", more
 
 
@@ -180,6 +181,7 @@ def _reconcile(status: Status) -> str:
         "took": f"{duration((last.finished - last.started).total_seconds())}, "
         f"{count(last.objects, 'object')}, by {text(last.trigger)}",
         "drift": _drift(last),
+        **_unread(last),
         "proof": _proof(last),
         "read back": _read_back(last),
         "report": f"<code>{path(last.report)}</code>",
@@ -196,10 +198,14 @@ def _drift(last: Reconcile) -> str:
     return f'<b class="bad">{found}</b>; {count(last.repaired)} repaired'
 
 
+def _unread(last: Reconcile) -> dict[str, str]:
+    return {"unread": f'<b class="bad">{count(last.unread, "kind")}</b>'} if last.unread else {}
+
+
 def _proof(last: Reconcile) -> str:
     cluster, bucket = _root(last.root_cluster), _root(last.root_bucket)
     if last.root_cluster == last.root_bucket:
-        return f'<b class="good">same hash root on both sides</b>{cluster}' if cluster else "–"
+        return f'<b class="good">same hash root on both sides</b>{cluster}' if cluster else _NO_ROOT
     sides = f"<span>cluster</span>{cluster}<span>bucket</span>{bucket}"
     return f'<b class="bad">the hash roots differ</b>{sides}'
 

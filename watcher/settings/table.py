@@ -252,7 +252,9 @@ class Settings:
     )
 
     http_port: int = field(
-        metadata=_row(_RUNNING, PORT, "8080", "Port of /livez, /readyz and /metrics. 0: none.")
+        metadata=_row(
+            _RUNNING, PORT, "8080", "Port of the status page, /livez, /readyz, /metrics. 0: none."
+        )
     )
     log_format: Literal["auto", "logfmt", "json"] = field(
         metadata=_row(

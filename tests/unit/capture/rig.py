@@ -21,6 +21,7 @@ from watcher.objects.secrets import SecretPolicy
 from watcher.objects.selection import Selection
 from watcher.objects.yaml import emit
 from watcher.settings import Settings, load
+from watcher.status import Status
 
 Object = dict[str, Any]
 
@@ -101,9 +102,12 @@ class Rig:
     async def _follow(self, stop: asyncio.Event, once: bool, settings: dict[str, str]) -> Summary:
         @asynccontextmanager
         async def serve(
-            *, live: Callable[[], str | None], ready: Callable[[], str | None]
+            *,
+            live: Callable[[], str | None],
+            ready: Callable[[], str | None],
+            status: Callable[[], Status],
         ) -> AsyncIterator[None]:
-            self.ready, self.live = ready, live
+            self.ready, self.live, self.status = ready, live, status
             yield
 
         return await follow(

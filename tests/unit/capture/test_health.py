@@ -86,6 +86,11 @@ def test_an_api_server_that_is_away_is_a_risk_of_all_kinds_at_once() -> None:
             "the last one found drift: 3 objects",
         ),
         (
+            {"reconcile": replace(RECONCILE, unread=2)},
+            Promise.RECONCILED,
+            "nothing was proven of 2 kinds: not readable",
+        ),
+        (
             {"reconcile": replace(RECONCILE, root_bucket="ab")},
             Promise.RECONCILED,
             "cluster and bucket do not have the same hash root",
