@@ -3,9 +3,11 @@
 Exists so that two clusters configured with the same name never fight over a prefix, and to learn
 at the same place what the store can do. Promises: a prefix of another cluster is refused before
 anything is written to it; each claim has an epoch greater than all before it, also when several
-race (where the store honours conditions).
+race (where the store honours conditions). Where files lie in the prefix that this cluster may
+never have had, the claim says so (`hold_orphans`) until the first full sync has held them.
 """
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,11 +15,11 @@ from typing import Any
 
 import orjson
 
-from watcher.bucket.held import ADOPTED
+from watcher.bucket.held import ADOPTED, TAKE_OVER
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import etag_of
 from watcher.bucket.meta import FORMAT, check_format, exists
-from watcher.bucket.store import CREATE, PutMode, Store, Update
+from watcher.bucket.store import CREATE, PutMode, Store, Update, Version
 from watcher.errors import BucketUnreachableError, PreconditionError, RefusedError
 
 FILE = "owner.json"
@@ -32,9 +34,8 @@ class Claim:
 
     epoch: this start's number. conditional: whether the store honours If-Match and If-None-Match.
     etag_is_md5: whether an ETag is the MD5 of the body (not so under SSE-KMS, for one).
-    versioned: whether the bucket keeps what is overwritten or deleted. hold_orphans: why files
-    whose objects a first full sync does not find are held instead of deleted: "adopted" (they were
-    there before us), "take-over"; "": they are not. It stays until `release_orphans`.
+    versioned: whether the bucket keeps what is overwritten or deleted. hold_orphans: why what a
+    first full sync does not find in the cluster is to be held, not deleted; "": it is not.
     """
 
     epoch: int
@@ -44,12 +45,34 @@ class Claim:
     hold_orphans: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What owner.json says. etag: of the file."""
+
+    cluster_uid: str
+    domain: str
+    name: str
+    claimed_at: str
+    epoch: int
+    hold_orphans: str
+    etag: str
+
+
+async def read(store: Store, layout: Layout) -> Owner | None:
+    """Who owns the prefix; None: nobody yet. Raises RefusedError for what we don't understand, and
+    BucketError."""
+    found, etag = await _find(store, layout)
+    if found is None:
+        return None
+    texts = (str(found.get(name, "")) for name in ("cluster_uid", "domain", "name", "claimed_at"))
+    return Owner(*texts, found["epoch"], str(found.get("hold_orphans", "")), etag)
+
+
 async def check(store: Store, layout: Layout, *, cluster_uid: str) -> None:
     """Raises RefusedError where the prefix is another cluster's, and BucketError."""
-    key = layout.prefix + layout.meta(FILE)
-    if await exists(store, key):
-        body, _ = await store.get(key)
-        _check_ours(_parse(body, key), _new(layout, cluster_uid), key)
+    found, _ = await _find(store, layout)
+    if found is not None:
+        _check_ours(found, _new(layout, cluster_uid), _key(layout))
 
 
 async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime) -> Claim:
@@ -59,27 +82,24 @@ async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime)
     another cluster or has a newer format, and BucketError; after that nothing is claimed, though
     an epoch may have been used up.
     """
-    key = layout.prefix + layout.meta(FILE)
+    key = _key(layout)
     for _ in range(_RACES):
-        mode: PutMode = CREATE
         owner = {
             **_new(layout, cluster_uid),
             "claimed_at": at.isoformat(timespec="seconds"),
             "epoch": 1,
         }
-        if await exists(store, key):
-            body, head = await store.get(key)
-            found = _parse(body, key)
+        found, etag = await _find(store, layout)
+        if found is not None:
             _check_ours(found, owner, key)
             owner = {**found, "epoch": found["epoch"] + 1}
-            mode = Update(head.etag)
-        elif await _holds_anything(store, layout.prefix):
+        elif await _has_files(store, layout):
             owner["hold_orphans"] = ADOPTED
-        body = orjson.dumps(owner, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         try:
-            written = await store.put(key, body, content_type="application/json", mode=mode)
+            written = await _write(store, key, owner, etag)
         except PreconditionError:
             continue  # another start was quicker: look again
+        body = _encode(owner)
         conditional = await _honours_conditions(store, key, body)
         return Claim(
             owner["epoch"],
@@ -91,21 +111,66 @@ async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime)
     raise BucketUnreachableError(f"{key}: somebody else kept changing it ({_RACES} times)")
 
 
+async def take_over(
+    store: Store, layout: Layout, of: Owner, *, cluster_uid: str, at: datetime
+) -> None:
+    """Give the prefix, which has this owner, to another cluster, whose next start will claim it.
+
+    Raises PreconditionError where it is not as `of` says any more, and other BucketErrors.
+    """
+    found, etag = await _find(store, layout)
+    key = _key(layout)
+    if found is None or etag != of.etag:
+        raise PreconditionError(f"{key} has just been changed by somebody else: look again")
+    owner = {
+        **found,
+        **_new(layout, cluster_uid),
+        "claimed_at": at.isoformat(timespec="seconds"),
+        "epoch": of.epoch + 1,
+        "hold_orphans": TAKE_OVER,
+    }
+    await _write(store, key, owner, etag)
+
+
 async def release_orphans(store: Store, layout: Layout, claim: Claim) -> None:
     """The first full sync is over, and what it did not find is on record: later starts need not
     hold it anew. Nothing happens where a later start has claimed the prefix. Raises BucketError."""
-    key = layout.prefix + layout.meta(FILE)
-    body, head = await store.get(key)
-    found = _parse(body, key)
-    if found["epoch"] != claim.epoch or not found.pop("hold_orphans", ""):
+    found, etag = await _find(store, layout)
+    if found is None or found["epoch"] != claim.epoch or not found.pop("hold_orphans", ""):
         return
-    body = orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    await store.put(key, body, content_type="application/json", mode=Update(head.etag))
+    await _write(store, _key(layout), found, etag)
 
 
-async def _holds_anything(store: Store, prefix: str) -> bool:
-    async with aclosing(store.list(prefix)) as pages:
-        return bool(await anext(pages, None))
+def _key(layout: Layout) -> str:
+    return layout.prefix + layout.meta(FILE)
+
+
+async def _find(store: Store, layout: Layout) -> tuple[dict[str, Any] | None, str]:
+    """The file and its ETag; None and "" where there is none. Raises RefusedError, BucketError."""
+    key = _key(layout)
+    if not await exists(store, key):
+        return None, ""
+    body, head = await store.get(key)
+    return _parse(body, key), head.etag
+
+
+async def _has_files(store: Store, layout: Layout) -> bool:
+    meta = layout.prefix + layout.meta("")
+    async with aclosing(store.list(layout.prefix)) as pages:
+        async for page in pages:
+            if any(not listed.key.startswith(meta) for listed in page):
+                return True
+    return False
+
+
+async def _write(store: Store, key: str, owner: Mapping[str, Any], over: str) -> Version:
+    """over: the ETag of what is there; "": nothing is. Raises BucketError."""
+    mode: PutMode = Update(over) if over else CREATE
+    return await store.put(key, _encode(owner), content_type="application/json", mode=mode)
+
+
+def _encode(owner: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(owner, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 async def _honours_conditions(store: Store, key: str, body: bytes) -> bool:
@@ -144,7 +209,8 @@ def _check_ours(found: dict[str, Any], ours: dict[str, Any], key: str) -> None:
         raise RefusedError(
             f"{key} belongs to the cluster with UID {found.get('cluster_uid')}, "
             f"this one has {ours['cluster_uid']}",
-            hint="give each cluster its own cluster-domain and cluster-name",
+            hint="give each cluster its own cluster-domain and cluster-name; if that cluster is gone"
+            " and this one replaces it: watcher claim --take-over",
         )
     for setting in ("domain", "name"):
         if found.get(setting) != ours[setting]:

@@ -8,8 +8,8 @@ import pytest
 
 from tests.memory_store import Fault, MemoryStore
 from watcher.bucket.layout import Layout
-from watcher.bucket.owner import Claim, claim, release_orphans
-from watcher.errors import BucketUnreachableError, RefusedError
+from watcher.bucket.owner import Claim, claim, read, release_orphans, take_over
+from watcher.errors import BucketUnreachableError, PreconditionError, RefusedError
 
 LAYOUT = Layout("example.com", "east")
 KEY = "example.com/east/_meta/owner.json"
@@ -182,3 +182,57 @@ async def test_whether_a_prefix_holds_anything_costs_one_page() -> None:
         store.written_by_a_stranger(f"example.com/east/default/configmap/{number}.yaml", b"")
     await start(store)
     assert store.requests["LIST", "example.com/east/"] == 1
+
+
+async def test_files_of_other_clusters_and_our_own_notes_are_not_adopted() -> None:
+    store = MemoryStore()
+    for key in ("example.com/east/_meta/note", "example.com/east1/ns/pod/a.yaml", "a"):
+        store.written_by_a_stranger(key, b"")
+    assert (await start(store)).hold_orphans == ""
+
+
+async def test_releasing_where_nothing_is_held_writes_nothing() -> None:
+    store = MemoryStore()
+    claimed = await start(store)
+    before = store.puts()
+    await release_orphans(store, LAYOUT, claimed)
+    assert store.puts() == before
+
+
+# -- a cluster that was built anew
+
+
+async def test_a_prefix_that_was_taken_over_is_the_new_clusters_and_its_orphans_are_held() -> None:
+    store = MemoryStore()
+    await start(store)
+    store.written_by_a_stranger(KEY, orjson.dumps({**owner(store), "note": "by hand"}))
+    old = await read(store, LAYOUT)
+    assert old is not None
+    later = datetime(2027, 1, 1, tzinfo=UTC)
+    await take_over(store, LAYOUT, old, cluster_uid="uid-2", at=later)
+    assert owner(store) == {
+        "format": 1,
+        "cluster_uid": "uid-2",
+        "domain": "example.com",
+        "name": "east",
+        "claimed_at": "2027-01-01T00:00:00+00:00",
+        "epoch": 2,
+        "hold_orphans": "take-over",
+        "note": "by hand",
+    }
+    with pytest.raises(RefusedError, match=r"uid-2.*uid-1"):
+        await start(store)
+    claimed = await start(store, uid="uid-2")
+    assert (claimed.epoch, claimed.hold_orphans) == (3, "take-over")
+
+
+async def test_a_claim_that_changed_after_it_was_looked_at_is_not_taken_over() -> None:
+    store = MemoryStore()
+    await start(store)
+    old = await read(store, LAYOUT)
+    assert old is not None
+    await start(store)
+    before = store.objects()
+    with pytest.raises(PreconditionError, match="look again"):
+        await take_over(store, LAYOUT, old, cluster_uid="uid-2", at=NOW)
+    assert store.objects() == before
