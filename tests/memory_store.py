@@ -140,11 +140,11 @@ class MemoryStore(Store):
 
     async def get(self, key: str) -> tuple[bytes, Head]:
         found = await self._request("GET", key, lambda: self._read(key))
-        return found.body, Head(found.etag, found.metadata)
+        return found.body, Head(found.etag, found.metadata, found.version)
 
     async def head(self, key: str) -> Head:
         found = await self._request("HEAD", key, lambda: self._read(key))
-        return Head(found.etag, found.metadata)
+        return Head(found.etag, found.metadata, found.version)
 
     async def delete(self, key: str) -> str:
         await self._request("DELETE", key, lambda: self._objects.pop(key, None))

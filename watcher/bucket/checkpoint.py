@@ -73,8 +73,7 @@ async def save(store: Store, layout: Layout, body: bytes) -> None:
 
 
 async def write(ledger: Ledger, position: Position, *, at: datetime) -> bytes:
-    """The file. Keys in doubt or with an unknown fingerprint are left out; the ledger may change
-    meanwhile.
+    """The file. Of keys in doubt it says what was there before; the ledger may change meanwhile.
 
     position: of the journal before this is called. The journal must be flushed between this and
     `save`: else a change could be in the checkpoint and never in the journal.
@@ -103,14 +102,15 @@ def _parse(line: bytes) -> tuple[str, Stored]:
         fingerprint = bytes.fromhex(digest)
     except (ValueError, TypeError) as error:
         raise CheckpointError("a line is not [key, etag, fingerprint]") from error
-    if len(fingerprint) != FINGERPRINT_SIZE:
+    if fingerprint != UNKNOWN and len(fingerprint) != FINGERPRINT_SIZE:
         raise CheckpointError("a fingerprint has the wrong length")
     return str(key), Stored(str(etag), fingerprint)
 
 
 def _line(key: str, entry: Entry) -> bytes:
-    if entry.in_doubt or entry.stored is None or entry.stored.fingerprint == UNKNOWN:
+    if entry.stored is None:
         return b""
+    # With an unknown fingerprint too: at least that the key is there is no news to a start.
     return orjson.dumps([key, entry.stored.etag, entry.stored.fingerprint.hex()]) + b"\n"
 
 

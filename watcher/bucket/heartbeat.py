@@ -8,6 +8,7 @@ would collect a hundred thousand versions a year.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import orjson
 
 from watcher.bucket.layout import Layout
-from watcher.bucket.meta import FORMAT, check_format
+from watcher.bucket.meta import FORMAT, check_format, exists
 from watcher.bucket.metadata import Writer
 from watcher.bucket.store import CREATE, OVERWRITE, PutMode, Store, Update
 from watcher.errors import AbsentError, BucketError, PreconditionError, RefusedError
@@ -24,6 +25,10 @@ FOLDER = "heartbeat/"
 INTERVAL = 300.0  # seconds between two beats
 FRESH = timedelta(minutes=15)  # for so long after a beat its writer counts as alive
 KEPT = timedelta(days=7)
+
+
+class DamagedError(BucketError):
+    """A file in the place of a heartbeat that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +60,8 @@ class Heartbeat:
         return not self.failing
 
     def is_alive(self, now: datetime) -> bool:
-        """Whether its writer may still be writing."""
-        return not self.released and now - self.at < FRESH
+        """Whether its writer may still be writing. A beat from far ahead tells of a wrong clock."""
+        return not self.released and abs(now - self.at) < FRESH
 
     def encode(self) -> bytes:
         fields = {
@@ -80,13 +85,13 @@ class Heartbeat:
 
     @classmethod
     def decode(cls, body: bytes, key: str) -> "Heartbeat":
-        """Raises RefusedError for a newer format, BucketError where it is none."""
+        """Raises RefusedError for a newer format, DamagedError where it is none."""
         try:
             found: dict[str, Any] = dict(orjson.loads(body))
             check_format(key, int(found["format"]))
             at = _time(found["at"])
             if at is None:
-                raise ValueError("no time")
+                raise ValueError("it says of no time")
             return cls(
                 at,
                 Writer(str(found["writer"]).rpartition("/")[0], int(found["epoch"])),
@@ -102,23 +107,22 @@ class Heartbeat:
                 str(found["versions"]["kubernetes"]),
                 bool(found["released"]),
             )
-        except (ValueError, TypeError, KeyError) as error:
-            raise BucketError(f"{key} is no heartbeat") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DamagedError(f"{key} is no heartbeat") from error
 
 
 async def newest(store: Store, layout: Layout) -> Heartbeat | None:
-    """The last beat of whoever wrote last; None: nobody ever did.
-
-    Raises RefusedError for a newer format, and BucketError.
+    """The last beat of whoever wrote last; None: nobody ever did. What is no heartbeat is passed
+    over. Raises RefusedError for a newer format, and BucketError.
     """
     folder = layout.prefix + layout.meta(FOLDER)
     keys = [listed.key async for page in store.list(folder) for listed in page]
     for key in reversed(keys):
         try:
             body, _ = await store.get(key)
-        except AbsentError:
+            return Heartbeat.decode(body, key)
+        except (AbsentError, DamagedError):
             continue
-        return Heartbeat.decode(body, key)
     return None
 
 
@@ -151,13 +155,16 @@ class Pulse:
 
     async def _look(self, key: str) -> str:
         """The ETag of what is there, which we may overwrite; "" if there is nothing."""
+        if not await exists(self._store, key):
+            return ""
         try:
             body, head = await self._store.get(key)
         except AbsentError:
             return ""
-        found = Heartbeat.decode(body, key).writer
-        if found.epoch > self._writer.epoch:
-            raise second_writer(self._layout.prefix, str(found))
+        with suppress(DamagedError):
+            found = Heartbeat.decode(body, key).writer
+            if found.epoch > self._writer.epoch:
+                raise second_writer(self._layout.prefix, str(found))
         return head.etag
 
     async def _put(self, key: str, heartbeat: Heartbeat, over: str) -> str:
@@ -184,4 +191,9 @@ def _text(at: datetime | None) -> str | None:
 
 
 def _time(text: object) -> datetime | None:
-    return datetime.fromisoformat(text) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        return None
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return time

@@ -10,13 +10,15 @@ which may jump.
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import orjson
 
 from watcher.bucket.layout import Layout
+from watcher.bucket.meta import together
 from watcher.bucket.store import Store
 from watcher.errors import AbsentError, BucketError
 from watcher.logs import Log, Outage
@@ -68,11 +70,21 @@ class Line(NamedTuple):
         found = orjson.loads(text)
         if not isinstance(found, dict) or not {"at", "key", "action"} <= found.keys():
             raise ValueError("not a line of the journal")
-        return cls(**{name: found[name] for name in cls._fields if name in found})
+        line = cls(**{name: found[name] for name in cls._fields if name in found})
+        if not all(isinstance(value, str) for value in line[:-1]):
+            raise ValueError("a field is no text")
+        bytes.fromhex(line.fingerprint)
+        if datetime.fromisoformat(line.at).tzinfo is None:
+            raise ValueError("its time has no time zone")
+        return line
 
 
 class Journal:
-    """The lines of one process. `run()` writes them until cancelled; `flush` at once."""
+    """The lines of one process. `run()` writes them until cancelled; `flush` at once.
+
+    incomplete: lines were lost, because for too long they could not be written. A checkpoint would
+    hide that for ever; without one the next start finds what they told of.
+    """
 
     def __init__(
         self, store: Store, layout: Layout, epoch: int, *, clock: Callable[[], datetime], log: Log
@@ -86,6 +98,7 @@ class Journal:
         self._lines: list[bytes] = []
         self._lost = 0
         self.recent: deque[Line] = deque(maxlen=_RECENT)  # the last ones, stored or not
+        self.incomplete = False
         self._seq = 0
         self._begun: tuple[str, int] | None = None  # name and lines of a file without an answer
         self._writing = asyncio.Lock()
@@ -104,10 +117,11 @@ class Journal:
         self.recent.append(line)
         if len(self._lines) < _MOST:
             self._lines.append(line.encode())
-            if len(self._lines) % FULL == 0:
+            if len(self._lines) >= FULL:
                 self._full.set()
         else:
             self._lost += 1
+            self.incomplete = True
 
     async def flush(self) -> None:
         """Until all that was noted before is in the bucket. Raises BucketError."""
@@ -122,25 +136,26 @@ class Journal:
                 self._seq += 1
                 left -= count
                 del self._lines[:count]
+                if len(self._lines) < FULL:
+                    self._full.clear()
             if self._lost:
                 self._log.error("lines of the journal were lost", lines=self._lost)
                 self._lost = 0
 
     async def run(self) -> None:
         while True:
-            self._full.clear()
-            try:
-                async with asyncio.timeout(INTERVAL):
-                    await self._full.wait()
-            except TimeoutError:
-                pass
+            await (asyncio.sleep(INTERVAL) if self._outage.reason else self._until_due())
             try:
                 await self.flush()
             except BucketError as error:
                 self._outage.began(str(error))
-                await asyncio.sleep(INTERVAL)
             else:
                 self._outage.ended()
+
+    async def _until_due(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(INTERVAL):
+                await self._full.wait()
 
     def _next_name(self) -> str:
         now = self._clock().astimezone(UTC)
@@ -169,24 +184,30 @@ async def files(store: Store, layout: Layout, *, since: datetime | None = None) 
 async def read(
     store: Store, layout: Layout, *, since: datetime | None = None, after: Position | None = None
 ) -> AsyncGenerator[Line, None]:
-    """Lines in order: of files beyond `after`, stored at `since` or later. What is damaged is
-    passed over. Raises BucketError."""
+    """Lines in order: of all files beyond `after` (`since` only says which need not be listed), or
+    those stored at `since` or later. What is damaged is passed over. Raises BucketError."""
     wanted = [
         file
         for file in await files(store, layout, since=since)
         if after is None or file.position > after
     ]
+    begin = since if after is None else None
     for start in range(0, len(wanted), _READ_AHEAD):
         some = wanted[start : start + _READ_AHEAD]
-        for body in await asyncio.gather(*(_body(store, file.key) for file in some)):
-            for text in body.splitlines():
-                try:
-                    line = Line.decode(text)
-                    if since is None or datetime.fromisoformat(line.at) >= since:
-                        yield line
-                except (ValueError, TypeError):
-                    continue
+        for body in await together(_body(store, file.key) for file in some):
+            for line in _lines(body):
+                if begin is None or datetime.fromisoformat(line.at) >= begin:
+                    yield line
             await asyncio.sleep(0)
+
+
+def _lines(body: bytes) -> Iterator[Line]:
+    for text in body.splitlines():
+        try:
+            line = Line.decode(text)
+        except ValueError:
+            continue
+        yield line
 
 
 def stamp(at: datetime) -> str:

@@ -25,7 +25,7 @@ class Loaded:
     """What a start finds in the bucket.
 
     foreign: keys under the prefix that are not ours, and so not in the ledger. unusable: why the
-    checkpoint was of no use, "" if it was. remembered: keys that the record knew.
+    checkpoint was of no use, "" if it was. remembered: keys whose content the record knew.
     unjournalled: keys that are not as the record says -> the ETag that they had by it, "" for none.
     """
 
@@ -81,5 +81,5 @@ async def _remember(store: Store, layout: Layout, loaded: Loaded) -> None:
             loaded.unjournalled[key] = stored.etag if stored else ""
         elif stored is not None:
             ledger.put(key, Entry(stored))
-            loaded.remembered += 1
+            loaded.remembered += stored.fingerprint != UNKNOWN
     loaded.unjournalled |= dict.fromkeys(sorted(unknown), "")

@@ -1,7 +1,13 @@
 """What all files in `_meta/` have in common (FORMAT.md section 5)."""
 
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
 from watcher.bucket.store import Store
-from watcher.errors import RefusedError
+from watcher.errors import BucketError, RefusedError
+
+_T = TypeVar("_T")
 
 FORMAT = 1  # the newest that this program knows
 
@@ -18,3 +24,17 @@ def check_format(key: str, found: int) -> None:
 async def exists(store: Store, key: str) -> bool:
     """Asks a listing: to a HEAD or GET of a missing key, a least-rights policy answers 403."""
     return key in [listed.key async for page in store.list(key) for listed in page]
+
+
+async def together(asked: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """The answers to questions asked at once, in order. Where one fails, its BucketError, and none
+    of the others goes on behind the caller's back (as it does with `asyncio.gather`)."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in asked]
+    except ExceptionGroup as errors:
+        for error in errors.exceptions:
+            if isinstance(error, BucketError):
+                raise error from None
+        raise
+    return [task.result() for task in tasks]

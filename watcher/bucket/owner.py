@@ -64,8 +64,9 @@ async def read(store: Store, layout: Layout) -> Owner | None:
     found, etag = await _find(store, layout)
     if found is None:
         return None
-    texts = (str(found.get(name, "")) for name in ("cluster_uid", "domain", "name", "claimed_at"))
-    return Owner(*texts, found["epoch"], str(found.get("hold_orphans", "")), etag)
+    names = ("cluster_uid", "domain", "name", "claimed_at", "hold_orphans")
+    texts = {name: str(found.get(name, "")) for name in names}
+    return Owner(**texts, epoch=found["epoch"], etag=etag)
 
 
 async def check(store: Store, layout: Layout, *, cluster_uid: str) -> None:
@@ -209,8 +210,8 @@ def _check_ours(found: dict[str, Any], ours: dict[str, Any], key: str) -> None:
         raise RefusedError(
             f"{key} belongs to the cluster with UID {found.get('cluster_uid')}, "
             f"this one has {ours['cluster_uid']}",
-            hint="give each cluster its own cluster-domain and cluster-name; if that cluster is gone"
-            " and this one replaces it: watcher claim --take-over",
+            hint="give each cluster its own cluster-domain and cluster-name; if this one replaces"
+            " that one: watcher claim --take-over",
         )
     for setting in ("domain", "name"):
         if found.get(setting) != ours[setting]:

@@ -181,13 +181,13 @@ class S3(Store):
         async def fetch(at: _Connection) -> tuple[bytes, Head]:
             answer = await at.client.get_object(Bucket=self._bucket, Key=key)
             async with answer["Body"] as stream:
-                return await stream.read(), Head(answer["ETag"], answer["Metadata"])
+                return await stream.read(), _head(answer)
 
         return await self._request(Ask("GET", key, self.name), fetch)
 
     async def head(self, key: str) -> Head:
         answer = await self._call("HEAD", key, "head_object", Key=key)
-        return Head(answer["ETag"], answer["Metadata"])
+        return _head(answer)
 
     async def delete(self, key: str) -> str:
         answer = await self._call("DELETE", key, "delete_object", Key=key)
@@ -363,6 +363,10 @@ def _tls(ca_file: str) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _head(answer: Any) -> Head:
+    return Head(answer["ETag"], answer["Metadata"], _version_id(answer.get("VersionId")))
 
 
 def _version_id(told: str | None) -> str:

@@ -51,6 +51,7 @@ class Listed:
 class Head:
     etag: str
     metadata: Mapping[str, str]  # user metadata, names in lower case without the x-amz-meta- prefix
+    version: str = ""  # its id, where the bucket keeps old ones
 
 
 # Told of every request: operation (PUT, GET, HEAD, LIST, DELETE, COPY), code (an HTTP status as

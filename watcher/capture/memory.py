@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from watcher.bucket import checkpoint
-from watcher.bucket.journal import Journal
+from watcher.bucket.journal import Journal, Position
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import Ledger
 from watcher.bucket.store import Store
@@ -31,6 +31,8 @@ class Memory:
     written: Callable[[], int]  # changes stored since the start
     clock: Callable[[], datetime]
     log: Log
+    # Files of the journal up to this one are of no use to the next start; None: not known.
+    checkpointed: Position | None = field(default=None, init=False)
     _saved: int = field(default=0, init=False)  # of these, when the checkpoint was last written
 
     async def run(self) -> None:
@@ -49,9 +51,12 @@ class Memory:
                 position, written = self.journal.position, self.written()
                 body = await checkpoint.write(self.ledger, position, at=self.clock())
                 await self.journal.flush()
+                if self.journal.incomplete:
+                    return
                 await checkpoint.save(self.store, self.layout, body)
         except (BucketError, TimeoutError) as error:
             reason = str(error) or f"no answer within {seconds:.0f} s"
             self.log.warning("the checkpoint could not be written", reason=reason)
         else:
             self._saved = written
+            self.checkpointed = position

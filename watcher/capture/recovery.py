@@ -4,18 +4,19 @@ Exists so that the journal has no holes: a line waits up to a minute to be writt
 does not wait. What such a version is, its user metadata says.
 """
 
-import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from watcher.bucket import metadata
 from watcher.bucket.journal import Line, stamp
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import Ledger
-from watcher.bucket.store import Store
+from watcher.bucket.meta import together
+from watcher.bucket.store import Head, Store
 from watcher.errors import AbsentError
 
-_AT_ONCE = 16  # requests
+_AT_ONCE = 32  # requests
 
 
 async def lines_of(
@@ -25,26 +26,34 @@ async def lines_of(
 
     unjournalled: key -> the ETag that the journal knows, see loading.py.
     """
-    turns = asyncio.Semaphore(_AT_ONCE)
 
     async def line(key: str, previous: str) -> Line:
         stored = ledger.get(key).stored
-        written = "update" if previous else "create"
-        told = Line(
-            stamp(at),
-            key,
-            written if stored else "delete",
-            stored.etag if stored else "",
-            previous_etag=previous,
-            recovered=True,
-        )
-        if stored is None or not store.has_metadata:
-            return told
-        async with turns:
-            try:
+        if stored is None:
+            return Line(stamp(at), key, "delete", previous_etag=previous, recovered=True)
+        if store.has_metadata:
+            with suppress(AbsentError):
                 head = await store.head(layout.prefix + key)
-            except AbsentError:
-                return told
-        return told._replace(**metadata.as_journalled(head.metadata))
+                if head.etag == stored.etag:
+                    return line_of(key, head, previous, at)
+        return line_of(key, Head(stored.etag, {}), previous, at)
 
-    return await asyncio.gather(*(line(*item) for item in unjournalled.items()))
+    found: list[Line] = []
+    keys = list(unjournalled.items())
+    for start in range(0, len(keys), _AT_ONCE):
+        found += await together(line(*item) for item in keys[start : start + _AT_ONCE])
+    return found
+
+
+def line_of(key: str, head: Head, previous: str, at: datetime) -> Line:
+    """The line that was never written of the version which a HEAD showed."""
+    return Line(
+        stamp(at),
+        key,
+        "update" if previous else "create",
+        head.etag,
+        head.version,
+        **metadata.as_journalled(head.metadata),
+        previous_etag=previous,
+        recovered=True,
+    )

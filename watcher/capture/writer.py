@@ -24,6 +24,7 @@ from watcher.bucket.trash import Trash
 from watcher.capture.change import Change, Deleted, Refetch
 from watcher.capture.debounce import Pending
 from watcher.capture.pace import Pace
+from watcher.capture.recovery import line_of
 from watcher.errors import (
     AbsentError,
     BucketError,
@@ -85,6 +86,11 @@ class Writer:
         self.written = self.unchanged = self.deleted = 0
         self.last_stored: dict[str, datetime] = {}  # APIResource.label -> its latest change
         self.odd = 0  # changes that could not be written whatever the bucket does
+
+    @property
+    def last_change(self) -> datetime | None:
+        """When one was last stored, or removed."""
+        return max(self.last_stored.values(), default=None)
 
     @property
     def failing(self) -> str | None:
@@ -152,7 +158,6 @@ class Writer:
         if not change.repair and await self._recognise(key, body, content):
             return None if self._target.claim.etag_is_md5 else _RECOGNISED
         before = ledger.get(key).stored
-        action = "repair" if change.repair else "update" if before else "create"
         for _ in range(2):
             entry = ledger.get(key)
             ledger.put(key, entry.sent())
@@ -162,9 +167,11 @@ class Writer:
                 self._metrics.bucket_retries.labels("conflict").inc()
                 found = await self._learn(key, body, content)
                 if not ledger.get(key).holds(content.fingerprint):
+                    before = ledger.get(key).stored
                     continue
-                version = Version(found)  # our own write, of which we never had the answer
+                version = found  # our own write, of which we never had the answer
             ledger.put(key, Entry(Stored(version.etag, content.fingerprint)))
+            action = "repair" if change.repair else "update" if before else "create"
             self._note(change, action, before, version, content.fingerprint)
             return action
         raise PreconditionError(f"{key} keeps changing under us")
@@ -234,11 +241,13 @@ class Writer:
         self._target.ledger.put(key, Entry(known))
         return known.fingerprint == content.fingerprint
 
-    async def _learn(self, key: str, body: bytes, content: Content) -> str:
-        """After a refused condition: what is in the bucket (its ETag), and did we write it?
+    async def _learn(self, key: str, body: bytes, content: Content) -> Version:
+        """After a refused condition: what is in the bucket, and did we write it?
 
+        An older state that we wrote without ever having the answer is told to the journal late.
         Raises RefusedError where a writer that began after us did.
         """
+        before = self._target.ledger.get(key).stored
         head = await self._head(key)
         found = None
         ours = False
@@ -258,7 +267,12 @@ class Writer:
             assert found is not None
             entry = Entry(Stored(found.etag, UNKNOWN))
         self._target.ledger.put(key, entry)
-        return head.etag if head else ""
+        if head is None:
+            return Version("")
+        known = before.etag if before else ""
+        if ours and head.etag != known and not entry.holds(content.fingerprint):
+            self._target.journal.note(line_of(key, head, known, self._clock()))
+        return Version(head.etag, head.version)
 
     async def _head(self, key: str) -> Head | None:
         try:

@@ -63,14 +63,25 @@ async def test_the_same_ledger_gives_the_same_bytes() -> None:
     assert await write(there, START, at=NOW) == await write(back, START, at=NOW)
 
 
-async def test_what_is_in_doubt_or_unknown_is_left_out() -> None:
+async def test_of_what_is_in_doubt_it_tells_what_was_there_before() -> None:
     ledger = Ledger()
     ledger.put("ns/pod/sent.yaml", entry(b"x").sent())
     ledger.put("ns/pod/new.yaml", Entry().sent())
-    ledger.put("ns/pod/listed.yaml", entry(b"x", UNKNOWN))
-    ledger.put("ns/pod/known.yaml", entry(b"x"))
     _, *entries = lines(await write(ledger, START, at=NOW))
-    assert entries == [["ns/pod/known.yaml", etag_of(b"x"), A.hex()]]
+    assert entries == [["ns/pod/sent.yaml", etag_of(b"x"), A.hex()]]
+
+
+async def test_a_key_of_unknown_content_is_told_as_such_and_is_no_news_to_the_next_start() -> None:
+    store = MemoryStore()
+    store.written_by_a_stranger(PREFIX + "ns/pod/listed.yaml", b"x")
+    ledger = Ledger()
+    ledger.put("ns/pod/listed.yaml", entry(b"x", UNKNOWN))
+    body = await write(ledger, START, at=NOW)
+    assert lines(body)[1:] == [["ns/pod/listed.yaml", etag_of(b"x"), ""]]
+    await save(store, LAYOUT, body)
+    loaded = await load_ledger(store, LAYOUT)
+    assert loaded.ledger.get("ns/pod/listed.yaml") == entry(b"x", UNKNOWN)
+    assert (loaded.unusable, loaded.remembered, loaded.unjournalled) == ("", 0, {})
 
 
 async def test_the_ledger_may_change_while_it_is_written() -> None:
