@@ -1,8 +1,9 @@
 """The parts of capture put together: informers -> intake -> pending -> writer -> bucket.
 
 Exists so that the one way that data flows is built, watched and ended at one place. Promises:
-nothing survives `run`; it ends in the order informers, pending changes, checkpoint; the first full
-sync counts as done only when all that the first lists brought is in the bucket.
+nothing survives `run`; it ends in the order informers, pending changes, checkpoint, last
+heartbeat; the first full sync counts as done only when all that the first lists brought is in the
+bucket.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from random import Random
 
+from watcher.bucket.heartbeat import Pulse
 from watcher.bucket.journal import Journal
 from watcher.bucket.layout import Layout, parse
 from watcher.bucket.metadata import Writer as Instance
@@ -27,6 +29,7 @@ from watcher.capture.memory import Memory
 from watcher.capture.nightly import Nightly
 from watcher.capture.overview import Overview
 from watcher.capture.pace import Pace
+from watcher.capture.pulse import Beating
 from watcher.capture.reconcile import Reconcile
 from watcher.capture.roster import Roster
 from watcher.capture.sides import Reader
@@ -50,6 +53,7 @@ from watcher.status import About, Status
 
 _CHECKPOINT_PAUSE = 60.0  # seconds that writing it may take while nobody waits
 _CHECKPOINT_TIME = 5.0  # seconds that writing it may take while somebody waits for it
+_RELEASE_TIME = 5.0  # seconds for the last heartbeat
 
 
 class Capture:
@@ -117,7 +121,8 @@ class Capture:
             log=log,
             random=random,
         )
-        journal = Journal(store, layout, grounds.claim.epoch, clock=clock, log=log)
+        self._instance = Instance(about.instance, grounds.claim.epoch)
+        self._journal = journal = Journal(store, layout, grounds.claim.epoch, clock=clock, log=log)
         for line in grounds.unjournalled:
             journal.note(line)
         self._writer = Writer(
@@ -126,7 +131,7 @@ class Capture:
                 layout,
                 grounds.ledger,
                 grounds.claim,
-                Instance(about.instance, grounds.claim.epoch),
+                self._instance,
                 journal,
                 settings.secrets,
                 _trash(store, layout, grounds.claim, settings),
@@ -170,7 +175,9 @@ class Capture:
         )
         self._overview = Overview(
             about,
-            grounds.claim.epoch,
+            self._instance,
+            grounds.last,
+            grounds.kubernetes_version,
             self._headway,
             grounds.ledger,
             journal,
@@ -181,7 +188,7 @@ class Capture:
         self._nightly = Nightly(
             store,
             layout,
-            str(Instance(about.instance, grounds.claim.epoch)),
+            str(self._instance),
             settings.reconcile_schedule,
             offset_of(f"{layout.domain}/{layout.cluster}", settings.reconcile_window),
             begin=self._begin_reconcile,
@@ -192,6 +199,13 @@ class Capture:
             metrics=metrics,
             log=log,
             clock=clock,
+        )
+        self._beating = Beating(
+            Pulse(store, layout, self._instance, conditional=grounds.claim.conditional),
+            self._overview.heartbeat,
+            metrics,
+            log,
+            random,
         )
         self._show_gauges()
 
@@ -217,7 +231,10 @@ class Capture:
             keeping = group.create_task(self._memory.run(), name="memory")
             observing = group.create_task(self._metrics.observe_event_loop(), name="loop lag")
             judging = group.create_task(self._overview.run(), name="health")
-            self._tasks = [writing, informing, asking, deciding, keeping, observing, judging]
+            beating = group.create_task(self._beating.run(), name="heartbeat")
+            self._tasks = [
+                *(writing, informing, asking, deciding, keeping, observing, judging, beating)
+            ]
             if progress:
                 reporting = self._headway.report(progress)
                 self._tasks.append(group.create_task(reporting, name="progress"))
@@ -238,6 +255,7 @@ class Capture:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
+        await self._beating.release(_RELEASE_TIME)
         self._metrics.leader.set(0)
         if not once:
             self._log.info("stopped", pending=len(self._pending))
@@ -332,6 +350,7 @@ class Capture:
         metrics.pending_bytes.set_function(lambda: pending.bytes)
         metrics.oldest_pending.set_function(lambda: pending.oldest(self._time()))
         metrics.deletes_held.set_function(lambda: len(self._holds))
+        metrics.journal_pending.set_function(lambda: len(self._journal))
         metrics.objects.labels("cluster").set_function(lambda: self._headway.progress().objects)
         metrics.objects.labels("bucket").set_function(lambda: len(self._grounds.ledger))
         metrics.secrets_redacted.set_function(self._secrets_redacted)

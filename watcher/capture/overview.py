@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
+from watcher.bucket.heartbeat import Ailing, Heartbeat
 from watcher.bucket.journal import Journal, Line
 from watcher.bucket.ledger import Ledger
+from watcher.bucket.metadata import Writer
 from watcher.bucket.reports import Report
 from watcher.capture.headway import Headway
 from watcher.capture.health import Findings, Health, Signs, risks, unknowns
@@ -29,7 +31,9 @@ _HELD_SHOWN = 20
 @dataclass(slots=True)
 class Overview:
     about: About
-    epoch: int
+    writer: Writer
+    last: Heartbeat | None  # of whoever wrote before us
+    kubernetes_version: str
     headway: Headway
     ledger: Ledger
     journal: Journal
@@ -37,7 +41,10 @@ class Overview:
     metrics: Metrics
     clock: Callable[[], datetime]
     findings: Findings = field(default_factory=Findings)
-    health: Health = field(default_factory=Health)
+    health: Health = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.health = Health(self.last.last_healthy if self.last else None)
 
     async def run(self) -> None:
         """Judge again and again, until cancelled."""
@@ -56,7 +63,7 @@ class Overview:
         return Status(
             about=self.about,
             at=self.clock(),
-            epoch=self.epoch,
+            epoch=self.writer.epoch,
             first_sync=self._first_sync(),
             promises=self.health.standings,
             last_healthy=self.health.last_healthy,
@@ -67,6 +74,21 @@ class Overview:
             held_count=len(self.holds),
             held=tuple(self._held()),
             recent=tuple(_recent(line) for line in reversed(self.journal.recent)),
+        )
+
+    def heartbeat(self) -> Heartbeat:
+        self.look()
+        report, last = self.findings.reconcile, self.last
+        return Heartbeat(
+            self.clock(),
+            self.writer,
+            [Ailing(it.promise, it.kind, it.since) for it in self.health.failing],
+            self.health.last_healthy,
+            objects=len(self.ledger),
+            last_change=self.headway.writer.last_change or (last.last_change if last else None),
+            last_reconcile=report.finished if report else last.last_reconcile if last else None,
+            watcher_version=self.about.version,
+            kubernetes_version=self.kubernetes_version,
         )
 
     def _signs(self) -> Signs:

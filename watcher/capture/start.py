@@ -13,9 +13,9 @@ from random import Random
 from typing import TypeVar
 
 from watcher.backoff import Backoff
-from watcher.bucket import heartbeat, held, owner
+from watcher.bucket import checkpoint, heartbeat, held, owner
 from watcher.bucket.heartbeat import Heartbeat
-from watcher.bucket.journal import Line
+from watcher.bucket.journal import Line, Position
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import Ledger
 from watcher.bucket.loading import load_ledger
@@ -35,7 +35,9 @@ class Grounds:
     """What capture stands on."""
 
     cluster_uid: str
+    kubernetes_version: str  # "": the API server does not tell us
     claim: Claim
+    last: Heartbeat | None  # of whoever wrote before us; None: nobody, as far as the bucket tells
     ledger: Ledger
     unjournalled: list[Line]  # what the last run stored without telling the journal
     deletes: held.Loaded  # what is held, and what operators decided
@@ -78,15 +80,17 @@ async def prepare(
                 outage.ended()
                 return result
 
-    async def claim() -> Claim:
+    async def claim() -> tuple[Claim, Heartbeat | None]:
         await store.check(layout.prefix)
         await owner.check(store, layout, cluster_uid=uid)
+        last = await heartbeat.newest(store, layout)
         if not takeover:
-            _check_alone(await heartbeat.newest(store, layout), layout, instance, clock())
-        return await owner.claim(store, layout, cluster_uid=uid, at=clock())
+            _check_alone(last, layout, instance, clock())
+        return await owner.claim(store, layout, cluster_uid=uid, at=clock()), last
 
     uid = await persist("connecting to the cluster", lambda: client.cluster_uid(api))
-    claimed = await persist("claiming the prefix in the bucket", claim)
+    version = await persist("connecting to the cluster", lambda: client.server_version(api))
+    claimed, last = await persist("claiming the prefix in the bucket", claim)
     loaded = await persist("listing the bucket", lambda: load_ledger(store, layout))
     deletes = await persist("reading which deletes are held", lambda: held.load(store, layout))
     log.info(
@@ -107,7 +111,19 @@ async def prepare(
         "looking at what the last run did not journal",
         lambda: lines_of(store, layout, loaded.ledger, loaded.unjournalled, clock()),
     )
-    return Grounds(uid, claimed, loaded.ledger, unjournalled, deletes)
+    if loaded.unusable:
+        await _begin_record(store, layout, loaded.ledger, Position(claimed.epoch, 0), clock(), log)
+    return Grounds(uid, version, claimed, last, loaded.ledger, unjournalled, deletes)
+
+
+async def _begin_record(
+    store: Store, layout: Layout, ledger: Ledger, position: Position, at: datetime, log: Log
+) -> None:
+    """So that what we store from here on is missed in the journal if we are killed soon."""
+    try:
+        await checkpoint.save(store, layout, await checkpoint.write(ledger, position, at=at))
+    except BucketError as error:
+        log.warning("the checkpoint could not be written", reason=str(error))
 
 
 def _check_alone(last: Heartbeat | None, layout: Layout, instance: str, now: datetime) -> None:

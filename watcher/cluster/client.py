@@ -159,6 +159,16 @@ async def cluster_uid(api: API) -> str:
     return str(item["metadata"]["uid"])
 
 
+async def server_version(api: API) -> str:
+    """As the API server calls itself, `v1.36.3`; "" where it does not tell us. Raises ClusterError
+    where it cannot be reached."""
+    try:
+        _, _, body = await read(api, "/version")
+        return str(orjson.loads(body)["gitVersion"])
+    except (StatusError, orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
+
+
 def collection_path(resource: APIResource, namespace: str = "") -> str:
     """Where a kind is listed: in all namespaces, or in one."""
     if not namespace:

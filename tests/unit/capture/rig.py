@@ -69,10 +69,19 @@ class Rig:
         self.metrics = Metrics("test")
         self.logged = io.StringIO()
         self.ready: Callable[[], str | None] = lambda: "not started"
+        self.instance = "test"
+        self.takeover = False
 
     def _settings(self, **given: str) -> Settings:
         named = {name.replace("_", "-"): value for name, value in given.items()}
         return load({**REQUIRED, **named}, {})
+
+    def beside(self, instance: str, *, takeover: bool = False) -> "Rig":
+        """Somebody else between the same cluster and the same bucket, on another host."""
+        other = Rig()
+        other.clock, other.cluster, other.store = self.clock, self.cluster, self.store
+        other.settings, other.instance, other.takeover = self.settings, instance, takeover
+        return other
 
     async def once(self, **settings: str) -> Summary:
         """`watcher run --once`."""
@@ -116,6 +125,7 @@ class Rig:
             self._settings(**settings) if settings else self.settings,
             cleaner=CLEANER,
             once=once,
+            takeover=self.takeover,
             stop=stop,
             metrics=self.metrics,
             serve=serve,
@@ -123,7 +133,7 @@ class Rig:
             progress=None,
             random=Random(1),
             clock=self.clock,
-            instance="test",
+            instance=self.instance,
         )
 
     async def until(
