@@ -238,6 +238,14 @@ class Settings:
             "Each cluster begins at its own time within so long after that: none needs staggering.",
         )
     )
+    meta_days: int = field(
+        metadata=_row(
+            _PROOF,
+            whole_number(1, 36500),
+            "90",
+            "Days that the journal, reports and answered requests are kept under _meta.",
+        )
+    )
 
     kubeconfig: str = field(
         metadata=_row(
