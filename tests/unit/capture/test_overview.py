@@ -91,7 +91,7 @@ async def test_a_forbidden_kind_is_named_and_dated_though_nobody_looked_when_it_
         began = rig.clock()
         rig.cluster.faults.forbid("secrets")
         rig.cluster.faults.drop_watches("secrets")
-        await asyncio.sleep(600)
+        await asyncio.sleep(500)
         status = rig.status()
         assert at_risk(status) == {(Promise.WATCHED, "secrets")}
         since = standing(status, Promise.WATCHED).since
