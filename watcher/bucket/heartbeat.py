@@ -7,7 +7,6 @@ higher epoch is obeyed, one with a lower epoch will find ours and obey. A key a 
 would collect a hundred thousand versions a year.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,7 +45,7 @@ class Heartbeat:
 
     at: datetime
     writer: Writer
-    failing: Sequence[Ailing] = ()
+    failing: tuple[Ailing, ...] = ()
     last_healthy: datetime | None = None
     objects: int = 0
     last_change: datetime | None = None
@@ -95,10 +94,10 @@ class Heartbeat:
             return cls(
                 at,
                 Writer(str(found["writer"]).rpartition("/")[0], int(found["epoch"])),
-                [
+                tuple(
                     Ailing(str(it["promise"]), str(it["kind"]), _time(it["since"]) or at)
                     for it in found["failing"]
-                ],
+                ),
                 _time(found["last_healthy"]),
                 int(found["objects"]),
                 _time(found["last_change"]),

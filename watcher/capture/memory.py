@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from watcher.bucket import checkpoint
+from watcher.bucket import checkpoint, retention
 from watcher.bucket.journal import Journal, Position
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import Ledger
@@ -32,7 +32,7 @@ class Memory:
     clock: Callable[[], datetime]
     log: Log
     # Files of the journal up to this one are of no use to the next start; None: not known.
-    checkpointed: Position | None = field(default=None, init=False)
+    _checkpointed: Position | None = field(default=None, init=False)
     _saved: int = field(default=0, init=False)  # of these, when the checkpoint was last written
 
     async def run(self) -> None:
@@ -59,4 +59,20 @@ class Memory:
             self.log.warning("the checkpoint could not be written", reason=reason)
         else:
             self._saved = written
-            self.checkpointed = position
+            self._checkpointed = position
+
+    async def sweep(self, meta_days: int, trash_days: int) -> None:
+        """Remove what is too old. May take a while: it is paced."""
+        try:
+            removed = await retention.sweep(
+                self.store,
+                self.layout,
+                self.clock(),
+                checkpointed=self._checkpointed,
+                meta_days=meta_days,
+                trash_days=trash_days,
+            )
+        except BucketError as error:
+            self.log.warning("what is too old could not be removed", reason=str(error))
+        else:
+            self.log.debug("what is too old is removed", files=removed)
