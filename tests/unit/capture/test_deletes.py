@@ -10,6 +10,7 @@ import pytest
 
 from bench.cluster import API_SERVICES
 from tests.unit.capture.rig import CRD, CRDS, PREFIX, WIDGET, Rig, config_map
+from watcher.capture import absence
 
 pytestmark = pytest.mark.looptime
 
@@ -88,6 +89,28 @@ async def test_half_of_the_objects_of_a_kind_may_go() -> None:
     delete(rig, 50)
     await rig.once()
     assert rig.equal()
+
+
+async def test_a_start_is_judged_as_a_whole_though_some_kinds_are_listed_late() -> None:
+    rig = Rig()
+    kinds = ["ConfigMap", "Secret", "Service", "ServiceAccount", "ResourceQuota"]
+    items = [
+        {"apiVersion": "v1", "kind": kind, "metadata": {"name": f"c{n}", "namespace": "default"}}
+        for kind in kinds
+        for n in range(12)
+    ]
+    for item in items:
+        rig.cluster.create(item)
+    await rig.once()
+    for kind in kinds:
+        for number in range(12):
+            rig.cluster.delete(f"{kind.lower()}s", "default", f"c{number}")
+    rig.cluster.faults.unavailable(5, label="secrets")
+    rig.cluster.faults.unavailable(5, label="services")
+    before = set(rig.files())
+    await rig.once()
+    assert set(rig.files()) == before
+    assert len(held(rig)) == len(items)
 
 
 async def test_the_ratio_is_a_setting() -> None:
@@ -337,6 +360,40 @@ async def test_a_namespace_deleted_during_an_outage_takes_its_files_with_it() ->
         await asyncio.sleep(300)
         assert rig.equal()
         assert rig.metric("deletes_held") == 0
+
+
+async def _lose_a_namespace_unheard(rig: Rig) -> list[str]:
+    """Its objects are missed at once, itself a minute later; the keys of the objects."""
+    keys = fill(rig, 400, "shop")
+    await asyncio.sleep(150)  # the watch has sent two bookmarks: its silence can be told
+    rig.cluster.faults.silence_watches("namespaces")
+    rig.cluster.faults.drop_watches("configmaps")
+    rig.cluster.delete("namespaces", "", "shop")
+    rig.cluster.compact()
+    await asyncio.sleep(20)
+    return keys
+
+
+async def test_objects_wait_until_it_is_decided_on_their_namespace() -> None:
+    rig = Rig()
+    async with rig.running():
+        keys = await _lose_a_namespace_unheard(rig)
+        assert set(keys) <= set(rig.files())
+        assert rig.metric("deletes_held") == 0
+        await asyncio.sleep(120)
+        assert rig.equal()
+        assert rig.metric("deletes_held") == 0
+
+
+async def test_objects_do_not_wait_for_their_namespace_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(absence, "_PATIENCE", 10.0)
+    rig = Rig()
+    async with rig.running():
+        keys = await _lose_a_namespace_unheard(rig)
+        assert set(keys) <= set(rig.files())
+        assert rig.metric("deletes_held") == 400
 
 
 async def test_objects_of_a_namespace_that_is_there_are_held() -> None:
