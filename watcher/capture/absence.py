@@ -66,7 +66,7 @@ class Absence:
         holds: Holds,
         judge: Judge,
         *,
-        all_listed: Callable[[], bool],
+        may_judge: Callable[[], bool],
         resource_of: Callable[[str], APIResource | None],
         identify: Callable[[str], Awaitable[tuple[str, str]]],
         delete: Callable[[str, APIResource, Deleted], None],
@@ -74,7 +74,7 @@ class Absence:
         log: Log,
         random: Random,
     ) -> None:
-        """all_listed: whether each kind is listed, or cannot be. resource_of: the kind that a kind
+        """may_judge: whether each kind is listed, or cannot be. resource_of: the kind that a kind
         segment stands for; None: it is not served. identify: a key's namespace and name; may raise
         BucketError (a cut name is read from the file). delete: told of keys whose absence is proven
         or whose deletion was allowed. found: told of objects that are there, after all."""
@@ -82,7 +82,7 @@ class Absence:
         self._cluster_uid = cluster_uid
         self._holds = holds
         self._judge = judge
-        self._all_listed = all_listed
+        self._may_judge = may_judge
         self._resource_of = resource_of
         self._identify = identify
         self._delete = delete
@@ -175,7 +175,7 @@ class Absence:
     async def run(self) -> None:
         while True:
             self._changed.clear()
-            if self._all_listed():
+            if self._may_judge():
                 self._carry_out()
                 due = [k for k, suspect in self._suspects.items() if self._is_due(suspect)]
                 answered = not due or await self._ask_all(due)

@@ -91,7 +91,7 @@ class Capture:
             grounds.cluster_uid,
             holds,
             Judge(api, grounds.ledger, holds, settings.max_delete_ratio),
-            all_listed=lambda: self._headway.all_listed(),
+            may_judge=lambda: self._headway.may_judge(),
             resource_of=lambda segment: self._roster.resource_of(segment),
             identify=self._identify,
             delete=self._delete,

@@ -18,6 +18,7 @@ from watcher.errors import BucketError, ClusterError
 
 POLL = 0.25  # seconds between two looks
 _GIVES_UP = 60.0  # seconds without any progress, while something fails
+_LATE_KINDS = 300.0  # seconds that kinds which fail are waited for before others are judged
 _LATE = 60.0  # seconds past max-delay after which capture does not work
 
 
@@ -51,6 +52,7 @@ class Headway:
     watchfulness: Watchfulness
     max_delay: float  # seconds
     synced: bool = False  # the first sync is in the bucket
+    _late_since: float | None = None  # loop time since which only kinds that fail are not listed
 
     async def until_synced(self, stop: asyncio.Event, *, patient: bool) -> None:
         """Until the first sync is in the bucket, or `stop`.
@@ -85,6 +87,21 @@ class Headway:
                 for intake in self.roster.intakes
             )
         )
+
+    def may_judge(self) -> bool:
+        """Whether absent objects of all kinds can be judged together: each kind is listed, or is
+        forbidden, or has failed for minutes after all others were listed."""
+        late = [
+            intake
+            for intake in self.roster.intakes
+            if not intake.synced and self.watchfulness.state(intake.resource) != "forbidden"
+        ]
+        if not self.all_listed() or not late:
+            self._late_since = None
+            return self.all_listed()
+        now = asyncio.get_running_loop().time()
+        self._late_since = now if self._late_since is None else self._late_since
+        return now - self._late_since > _LATE_KINDS
 
     def unready(self) -> str | None:
         """Why the backup cannot be relied on now; None: it can."""
