@@ -1,4 +1,4 @@
-"""The shipped alerts and the cases of `promtool test rules` that they are tested with.
+"""The shipped alerts and dashboard, and the cases of `promtool test rules` that test the alerts.
 
 Exists because both the fast tests (is each alert tested, documented, made of metrics that exist?)
 and those with a real promtool read them. The cases in tests/promtool are promtool's own format,
@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
+DASHBOARD = ROOT / "manifests" / "grafana" / "watcher.json"
 ALERTS = ROOT / "manifests" / "monitoring" / "alerts.yaml"
 CASES = sorted((ROOT / "tests" / "promtool").glob("*.yaml"))
 
@@ -44,6 +45,15 @@ def alerts() -> dict[str, Rule]:
 def cases() -> Iterator[Case]:
     for path in CASES:
         yield from load(path)["tests"]
+
+
+def dashboard() -> dict[str, Any]:
+    return load(DASHBOARD)  # JSON is YAML
+
+
+def panels() -> list[dict[str, Any]]:
+    """Those of the dashboard that show something."""
+    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
 
 
 def metrics_of(expression: str) -> set[str]:

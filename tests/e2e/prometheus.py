@@ -102,7 +102,7 @@ class Prometheus:
 
     def value(self, query: str) -> float | None:
         """Of the first result; None: there is none."""
-        quoted = urllib.parse.quote(query)
+        quoted = urllib.parse.quote(query)  # a wrong query is a 400: HTTPError
         result = self._get(f"/api/v1/query?query={quoted}")["result"]
         return float(result[0]["value"][1]) if result else None
 

@@ -3,18 +3,16 @@
 Whether the rules do what they should is for a real promtool to say: tests/e2e/test_alert_rules.py.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.rules import ALERTS, ROOT, alerts, cases, load, metrics_of, rules
+from tests.rules import ALERTS, ROOT, alerts, cases, dashboard, load, metrics_of, panels, rules
 from watcher.metrics import Metrics
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
-DASHBOARD = json.loads((ROOT / "manifests" / "grafana" / "watcher.json").read_text("utf-8"))
 RUNBOOKS = "https://watcher.example.com/docs/operations#"  # to be replaced: see the README there
 
 each_alert = pytest.mark.parametrize("name", list(alerts()))
@@ -114,10 +112,6 @@ def test_every_link_in_operations_leads_somewhere() -> None:
 # The dashboard
 
 
-def panels() -> list[dict[str, Any]]:
-    return [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
-
-
 def queries() -> list[str]:
     return [target["expr"] for panel in panels() for target in panel["targets"]]
 
@@ -132,7 +126,7 @@ def test_every_query_is_of_existing_metrics_and_of_what_was_chosen(query: str) -
 
 
 def test_every_variable_is_filled_from_existing_metrics() -> None:
-    variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
+    variables = {variable["name"]: variable for variable in dashboard()["templating"]["list"]}
     assert list(variables) == ["datasource", "job", "instance"]
     for name in ("job", "instance"):
         assert metrics_of(variables[name]["definition"]) <= existing()
@@ -146,7 +140,7 @@ def test_every_panel_explains_itself(panel: dict[str, Any]) -> None:
 
 
 def test_panels_lie_in_the_order_of_the_four_questions_and_never_on_each_other() -> None:
-    rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
+    rows = [panel["title"] for panel in dashboard()["panels"] if panel["type"] == "row"]
     assert rows == [
         "Is it safe?",
         "How far behind?",
@@ -154,7 +148,7 @@ def test_panels_lie_in_the_order_of_the_four_questions_and_never_on_each_other()
         "What costs most?",
     ]
     taken: set[tuple[int, int]] = set()
-    for panel in DASHBOARD["panels"]:
+    for panel in dashboard()["panels"]:
         place = panel["gridPos"]
         cells = {
             (place["x"] + dx, place["y"] + dy)
@@ -164,4 +158,4 @@ def test_panels_lie_in_the_order_of_the_four_questions_and_never_on_each_other()
         assert not cells & taken
         assert all(x < 24 for x, _ in cells)
         taken |= cells
-    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    assert len({panel["id"] for panel in dashboard()["panels"]}) == len(dashboard()["panels"])
