@@ -82,7 +82,7 @@ class Overview:
         return Heartbeat(
             self.clock(),
             self.writer,
-            [Ailing(it.promise, it.kind, it.since) for it in self.health.failing],
+            tuple(Ailing(it.promise, it.kind, it.since) for it in self.health.failing),
             self.health.last_healthy,
             objects=len(self.ledger),
             last_change=self.headway.writer.last_change or (last.last_change if last else None),
