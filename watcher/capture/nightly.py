@@ -8,7 +8,7 @@ leaves nothing behind that matters.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from watcher.bucket.slices import of_night
 from watcher.bucket.store import Store
 from watcher.capture.comparison import Drift
 from watcher.capture.health import Findings
+from watcher.capture.outflow import Outflow
 from watcher.capture.overview import proof
 from watcher.capture.reconcile import Examination, Found, Reconcile
 from watcher.errors import BucketError, ClusterError
@@ -38,20 +39,14 @@ _REPAIRED = 600.0  # seconds that repairs may take before the report says that t
 class Nightly:
     """`run()` never returns by itself; cancel it.
 
-    begin: makes a Reconcile. settled: whether what was handed to the writers and to absence is done
-    for these keys. held: how many deletions wait for an operator. after: what follows each.
-    findings: told how it went.
+    findings: told how each went.
     """
 
     store: Store
     layout: Layout
-    writer: str
+    outflow: Outflow
     schedule: Schedule
     offset: timedelta
-    begin: Callable[[], Reconcile]
-    settled: Callable[[list[str]], bool]
-    held: Callable[[], int]
-    after: Callable[[], Awaitable[None]]
     findings: Findings
     metrics: Metrics
     log: Log
@@ -83,7 +78,7 @@ class Nightly:
         began, started_at = asyncio.get_running_loop().time(), self.clock()
         self.log.info("reconcile begins", trigger=trigger)
         read_back = of_night(started_at)
-        work = self.begin()
+        work = self.outflow.begin_reconcile()
         try:
             seen = await work.examine(read_back)
             repaired = 0 if dry_run else await self._repair(work, seen.found)
@@ -92,10 +87,10 @@ class Nightly:
                 started_at=started_at,
                 finished_at=self.clock(),
                 trigger=trigger,
-                writer=self.writer,
+                writer=str(self.outflow.instance),
                 dry_run=dry_run,
                 repaired=repaired,
-                held=self.held(),
+                held=len(self.outflow.holds),
                 slice_=str(read_back),
                 seconds=asyncio.get_running_loop().time() - began,
             )
@@ -110,7 +105,7 @@ class Nightly:
         self._tell(report, seen)
         if not dry_run:
             self._last = report
-            await self.after()
+            await self.outflow.tidy()
         return report
 
     async def _remember(self) -> None:
@@ -153,11 +148,11 @@ class Nightly:
         waiting = [one.key for one in found if one.resource]
         try:
             async with asyncio.timeout(_REPAIRED):
-                while not self.settled(waiting):
+                while not self.outflow.is_settled(waiting):
                     await asyncio.sleep(0.25)
         except TimeoutError:
             self.log.warning("not all that reconcile found is repaired yet")
-        return sum(self.settled([key]) for key in waiting)
+        return sum(self.outflow.is_settled([key]) for key in waiting)
 
     def _tell(self, report: Report, seen: Examination) -> None:
         self._show(report)

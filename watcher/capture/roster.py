@@ -16,6 +16,7 @@ from watcher.bucket.held import SETTINGS
 from watcher.bucket.layout import Layout, kind_segment
 from watcher.capture import excuses
 from watcher.capture.intake import Flow, Intake
+from watcher.capture.served import can_tell_about, resource_of
 from watcher.capture.watchfulness import Watchfulness
 from watcher.cluster.api import API
 from watcher.cluster.client import Event, Item
@@ -25,7 +26,7 @@ from watcher.cluster.kinds import KindFilter, identity
 from watcher.errors import ClusterError
 from watcher.logs import Log, Outage
 from watcher.metrics import Metrics
-from watcher.objects.ref import FROZEN_GROUPS, APIResource, ObjectRef
+from watcher.objects.ref import APIResource, ObjectRef
 
 _COLD_LISTS = 8  # kinds listed at the same time
 _INTERVAL = 300.0  # seconds between two looks when nothing rings
@@ -105,14 +106,13 @@ class Roster:
 
     def serves(self, segment: str) -> bool:
         """Whether the cluster serves this kind segment, or may."""
-        if self._discovery is None or not _can_tell_about(segment, self._discovery):
+        if self._discovery is None or not can_tell_about(segment, self._discovery):
             return True
         return self.resource_of(segment) is not None
 
     def resource_of(self, segment: str) -> APIResource | None:
         """The kind that a kind segment stands for; None: it is not served, as far as we know."""
-        served = self._discovery.resources if self._discovery else ()
-        return next((each for each in served if kind_segment(*identity(each)) == segment), None)
+        return resource_of(segment, self._discovery) if self._discovery else None
 
     def intake_of(self, resource: APIResource) -> Intake | None:
         followed = self._followed.get(identity(resource))
@@ -218,7 +218,7 @@ class Roster:
         missing = {
             segment
             for segment in {*self._flow.ledger.kinds(), *ours} - served - self._ended
-            if _can_tell_about(segment, discovery)
+            if can_tell_about(segment, discovery)
         }
         self._missing = {segment: self._missing.get(segment, now) for segment in missing}
         for segment, since in list(self._missing.items()):
@@ -279,11 +279,6 @@ def _definition(resource: APIResource) -> str:
     """Where the CRD of a kind is stored, if it has one."""
     name = f"{resource.resource}.{resource.group}"
     return Layout.key(ObjectRef("apiextensions.k8s.io", "CustomResourceDefinition", "", name))
-
-
-def _can_tell_about(segment: str, discovery: Discovery) -> bool:
-    _, dot, group = segment.partition(".")
-    return discovery.can_tell_about(group) if dot else not discovery.stale & FROZEN_GROUPS
 
 
 class _Silent:

@@ -19,6 +19,7 @@ from watcher.bucket.layout import Layout
 from watcher.bucket.opening import open_store
 from watcher.bucket.store import Store
 from watcher.capture.capture import Capture
+from watcher.capture.context import Context
 from watcher.capture.headway import Progress, Summary
 from watcher.capture.start import prepare
 from watcher.cluster.api import API
@@ -147,19 +148,8 @@ async def follow(
         grounds = await _unless(stop, preparing)
         if grounds is None:
             return Summary(failed=(f"stopped while {waiting_for}",) if once else ())
-        capture = Capture(
-            api,
-            store,
-            layout,
-            grounds,
-            settings,
-            metrics=metrics,
-            log=log,
-            random=random,
-            clock=clock,
-            about=about,
-            cleaner=cleaner,
-        )
+        context = Context(api, store, settings, cleaner, about, metrics, log, random, clock)
+        capture = Capture(context, grounds)
         return await capture.run(once=once, stop=stop, progress=progress, began=began)
 
 

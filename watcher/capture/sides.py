@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import md5
 from random import Random
-from typing import Protocol
 
 from watcher.bucket.layout import Layout, parse
 from watcher.bucket.ledger import Ledger
@@ -18,6 +17,7 @@ from watcher.bucket.loading import objects
 from watcher.bucket.store import Store
 from watcher.capture.comparison import Comparison
 from watcher.capture.intake import Intake
+from watcher.capture.served import Kinds
 from watcher.cluster.api import API
 from watcher.cluster.client import Item
 from watcher.cluster.relist import relist
@@ -27,17 +27,6 @@ from watcher.objects.ref import APIResource
 from watcher.objects.yaml import emit
 
 _LISTS = 2  # kinds at the same time: capture goes on beside us
-
-
-class Kinds(Protocol):
-    """Which kinds there are, as discovery told last."""
-
-    @property
-    def intakes(self) -> list[Intake]:
-        """Those that are stored."""
-
-    def serves(self, segment: str) -> bool:
-        """Whether this kind segment is served, or may be."""
 
 
 @dataclass(slots=True)
