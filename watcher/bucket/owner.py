@@ -56,6 +56,7 @@ class Owner:
     epoch: int
     hold_orphans: str
     etag: str
+    etag_is_md5: bool  # see Claim
 
 
 async def read(store: Store, layout: Layout) -> Owner | None:
@@ -66,7 +67,8 @@ async def read(store: Store, layout: Layout) -> Owner | None:
         return None
     names = ("cluster_uid", "domain", "name", "claimed_at", "hold_orphans")
     texts = {name: str(found.get(name, "")) for name in names}
-    return Owner(**texts, epoch=found["epoch"], etag=etag)
+    is_md5 = etag == etag_of(_encode(found))
+    return Owner(**texts, epoch=found["epoch"], etag=etag, etag_is_md5=is_md5)
 
 
 async def check(store: Store, layout: Layout, *, cluster_uid: str) -> None:

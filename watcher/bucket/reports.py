@@ -167,6 +167,13 @@ async def save(store: Store, layout: Layout, report: Report) -> str:
     return name
 
 
+async def read(store: Store, layout: Layout, name: str) -> Report:
+    """The one of this name. Raises RefusedError for a newer format, and BucketError."""
+    key = layout.prefix + layout.meta(name)
+    body, _ = await store.get(key)
+    return Report.decode(body, key)
+
+
 async def newest(store: Store, layout: Layout) -> Report | None:
     """Of the reconcile that began last; None: there was none.
 

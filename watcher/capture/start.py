@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from random import Random
 from typing import TypeVar
 
 from watcher.backoff import Backoff
@@ -21,9 +20,9 @@ from watcher.bucket.ledger import Ledger
 from watcher.bucket.loading import load_ledger
 from watcher.bucket.owner import Claim
 from watcher.bucket.store import Store
+from watcher.capture.context import Context
 from watcher.capture.recovery import lines_of
 from watcher.cluster import client
-from watcher.cluster.api import API
 from watcher.errors import BucketError, ClusterError, RefusedError
 from watcher.logs import Log, Outage
 
@@ -44,17 +43,7 @@ class Grounds:
 
 
 async def prepare(
-    api: API,
-    store: Store,
-    layout: Layout,
-    *,
-    once: bool,
-    takeover: bool,
-    instance: str,
-    say: Callable[[str], None],
-    log: Log,
-    random: Random,
-    clock: Callable[[], datetime],
+    context: Context, *, once: bool, takeover: bool, say: Callable[[str], None]
 ) -> Grounds:
     """Ask the cluster, claim the prefix, list it. say: told what is being waited for.
 
@@ -63,9 +52,12 @@ async def prepare(
     BucketError too.
     """
 
+    api, store, layout = context.api, context.store, context.layout
+    log, clock = context.log, context.clock
+
     async def persist(what: str, attempt: Callable[[], Awaitable[T]]) -> T:
         outage = Outage(log, what, asyncio.get_running_loop().time)
-        backoff = Backoff(random, first=1.0, longest=30.0)
+        backoff = Backoff(context.random, first=1.0, longest=30.0)
         while True:
             say(f"{what}: {outage.reason or 'in progress'}")
             try:
@@ -85,7 +77,7 @@ async def prepare(
         await owner.check(store, layout, cluster_uid=uid)
         last = await heartbeat.newest(store, layout)
         if not takeover:
-            _check_alone(last, layout, instance, clock())
+            _check_alone(last, layout, context.about.instance, clock())
         return await owner.claim(store, layout, cluster_uid=uid, at=clock()), last
 
     uid = await persist("connecting to the cluster", lambda: client.cluster_uid(api))

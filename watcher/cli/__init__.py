@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from watcher.cli import deletes, run, settings, trash
+from watcher.cli import deletes, reconcile, run, settings, trash
 from watcher.cli.options import EXIT_CODES
 from watcher.cli.process import version_of_program
 from watcher.errors import WatcherError
@@ -33,7 +33,14 @@ def version() -> None:
     click.echo(f"watcher {version_of_program()}")
 
 
-for command in (run.command, settings.command, deletes.command, trash.command, version):
+for command in (
+    run.command,
+    reconcile.command,
+    deletes.command,
+    trash.command,
+    settings.command,
+    version,
+):
     cli.add_command(command)
 
 

@@ -11,6 +11,7 @@ from bench.cluster import Cluster
 from bench.memory_api import MemoryAPI, loop_clock
 from tests.memory_store import MemoryStore
 from watcher.bucket.layout import Layout
+from watcher.capture.context import Context, about_of
 from watcher.capture.service import Summary, follow
 from watcher.cluster.kinds import KindFilter, identity
 from watcher.logs import open_log
@@ -91,6 +92,7 @@ class Rig:
     async def running(self, **settings: str) -> AsyncIterator[None]:
         """`watcher run`, until SIGTERM at the end of the context; first sync is done."""
         stop = asyncio.Event()
+        self.ready = lambda: "not started"
         async with asyncio.TaskGroup() as group:
             task = group.create_task(self._follow(stop, False, settings))
             await self.until(lambda: self.ready() is None)
@@ -120,20 +122,27 @@ class Rig:
             yield
 
         return await follow(
-            MemoryAPI(self.cluster, latency=0.001),
-            self.store,
-            self._settings(**settings) if settings else self.settings,
-            cleaner=CLEANER,
+            self.context(**settings),
             once=once,
             takeover=self.takeover,
             stop=stop,
-            metrics=self.metrics,
             serve=serve,
-            log=open_log(self.logged, "logfmt", "info", self.clock),
             progress=None,
-            random=Random(1),
-            clock=self.clock,
-            instance=self.instance,
+        )
+
+    def context(self, **settings: str) -> Context:
+        """What a process of its own would be given."""
+        given = self._settings(**settings) if settings else self.settings
+        return Context(
+            MemoryAPI(self.cluster, latency=0.001),
+            self.store,
+            given,
+            CLEANER,
+            about_of(given, self.store, self.metrics, self.instance, self.clock()),
+            self.metrics,
+            open_log(self.logged, "logfmt", "info", self.clock),
+            Random(1),
+            self.clock,
         )
 
     async def until(
