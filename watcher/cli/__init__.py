@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from watcher.cli import deletes, reconcile, run, settings, trash
+from watcher.cli import claim, deletes, reconcile, run, settings, trash
 from watcher.cli.options import EXIT_CODES
 from watcher.cli.process import version_of_program
 from watcher.errors import WatcherError
@@ -38,6 +38,7 @@ for command in (
     reconcile.command,
     deletes.command,
     trash.command,
+    claim.command,
     settings.command,
     version,
 ):
@@ -60,8 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         # Concurrent tasks fail together: each error is said, the gravest decides.
         errors = list(_leaves(error))
-        for each in errors:
-            _complain(str(each) if isinstance(each, WatcherError) else f"a bug: {each!r}")
+        said = (str(e) if isinstance(e, WatcherError) else f"a bug: {e!r}" for e in errors)
+        for line in dict.fromkeys(said):
+            _complain(line)
         return max(each.exit_code if isinstance(each, WatcherError) else 1 for each in errors)
     return 0
 

@@ -17,7 +17,7 @@ Exit codes:
   0  done
   1  failed, or something is wrong with the backup
   2  bad usage or settings
-  3  refused for safety: the prefix in the bucket is another cluster's"""
+  3  refused for safety: the prefix in the bucket is another cluster's, or another process writes"""
 
 PRECEDENCE = """\b
 Every setting has one name everywhere; whoever comes first here wins:
