@@ -162,7 +162,7 @@ class Pulse:
             return ""
         with suppress(DamagedError):
             found = Heartbeat.decode(body, key).writer
-            if found.epoch > self._writer.epoch:
+            if found.outranks(self._writer):
                 raise second_writer(self._layout.prefix, str(found))
         return head.etag
 

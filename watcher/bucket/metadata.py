@@ -27,6 +27,11 @@ class Writer(NamedTuple):
     def __str__(self) -> str:
         return f"{self.instance}/{self.epoch}"
 
+    def outranks(self, other: "Writer") -> bool:
+        """Whether of two that live it is the other one that has to stop. Starts that race in a
+        store without conditions may have the same epoch: any rule will do that both know."""
+        return (self.epoch, self.instance) > (other.epoch, other.instance)
+
 
 def of_version(
     content: Content, origin: Origin | None, writer: Writer, captured_at: datetime, secrets: str

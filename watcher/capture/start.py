@@ -121,9 +121,8 @@ async def _begin_record(
 def _check_alone(last: Heartbeat | None, layout: Layout, instance: str, now: datetime) -> None:
     if last is None or last.writer.instance == instance or not last.is_alive(now):
         return
-    minutes = (now - last.at).total_seconds() / 60
+    age = round((now - last.at).total_seconds())
     raise RefusedError(
-        f"{last.writer.instance} writes to {layout.prefix}: its heartbeat is {minutes:.0f} minutes"
-        " old",
+        f"{last.writer.instance} writes to {layout.prefix}: its heartbeat is {age} s old",
         hint="stop it first; if it is dead, wait some minutes or use --takeover",
     )

@@ -254,7 +254,7 @@ class Writer:
         if head is not None:
             found = metadata.stored(head)
             writer = metadata.written_by(head.metadata)
-            if writer is not None and writer.epoch > self._target.claim.epoch:
+            if writer is not None and writer.outranks(self._target.instance):
                 self._metrics.bucket_retries.labels("second-writer").inc()
                 raise second_writer(self._target.layout.prefix, str(writer))
             ours = writer is not None
