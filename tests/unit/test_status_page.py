@@ -330,9 +330,10 @@ def test_a_thousand_kinds_are_folded_and_fit() -> None:
 
 
 def test_no_kind_in_trouble_is_folded() -> None:
-    page = Page(well(kinds=(*kinds(100, trouble="503: " + "x" * 5000), Kind("pods", 1, ""))))
+    page = Page(well(kinds=(*kinds(1000, trouble="503: " + "x" * 5000), Kind("pods", 1, ""))))
     assert "more kind" not in page.words
-    assert len(page.html.encode()) < 100_000
+    assert page.words.count("! watching 503: xxx") == 1000
+    assert len(page.html.encode()) < 300_000
 
 
 def test_recent_changes_say_when_what_and_who() -> None:

@@ -7,7 +7,7 @@ kinds fit: what is in trouble comes first, what is well is folded.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
 from watcher.serve.words import ago, count, duration, full, moment, path, text
@@ -18,7 +18,8 @@ _CSS = files("watcher.serve").joinpath("status.css").read_text()
 _KINDS_SHOWN = 20  # that are well; the others are folded
 _RECENT_SHOWN = 15
 _REASONS_SHOWN = 5  # of one promise
-_REASON_LENGTH = 200  # in a row of the table of kinds
+_REASON_LENGTH = 200  # characters in a row of the table of kinds,
+_ALL_REASONS = 40_000  # and in all of its rows: a phone has to load them
 
 _PROMISES = {
     Promise.CAPTURED: "Every change is in the bucket in time",
@@ -37,6 +38,7 @@ _HELD_WHY = {
     "adopted": "it was here before the first claim",
     "take-over": "not in the cluster that took over",
     "another-cluster": "another cluster answered",
+    "unknown": "the record of held deletes was damaged",
 }
 _STATES = {"waiting": "retrying"}  # an informer's word, where people need another
 _NO_ROOT = "no hash root: ETags of this bucket are no MD5s"
@@ -238,7 +240,7 @@ def _held(status: Status) -> str:
     rest = f"<li><span>and {count(more)} more</span></li>" if status.held and more else ""
     files = count(status.held_count, "file is", "files are")
     return (
-        f"<p>{files} kept, though the objects seem to be gone.</p>"
+        f"<p>{files} kept until an operator decides.</p>"
         f'<ul class="held">{rows}{rest}</ul>'
         "<pre>watcher deletes list\nwatcher deletes allow KEY…   delete them\n"
         "watcher deletes keep KEY…    keep them for good</pre>"
@@ -257,15 +259,17 @@ def _kinds(status: Status) -> str:
     return _section("Kinds", table, "fifth", note)
 
 
-def _kind_table(kinds: Iterable[Kind], status: Status) -> str:
-    rows = "".join(_kind_row(kind, status) for kind in kinds)
+def _kind_table(kinds: Sequence[Kind], status: Status) -> str:
+    troubled = sum(bool(kind.trouble) for kind in kinds)
+    longest = min(_REASON_LENGTH, _ALL_REASONS // max(1, troubled))
+    rows = "".join(_kind_row(kind, longest, status) for kind in kinds)
     return (
         '<table class="kinds"><thead><tr><th>kind<th>objects<th>last event<th>last write<th>state'
         f"</thead><tbody>{rows}</tbody></table>"
     )
 
 
-def _kind_row(kind: Kind, status: Status) -> str:
+def _kind_row(kind: Kind, longest: int, status: Status) -> str:
     cells = []
     for then in (kind.last_event, kind.last_write):
         title = f' title="{full(then)}"' if then else ""
@@ -276,7 +280,7 @@ def _kind_row(kind: Kind, status: Status) -> str:
     row = f"<td>{text(resource)}{where}<td>{count(kind.objects)}{''.join(cells)}<td>"
     if not kind.trouble:
         return f"<tr>{row}{state}"
-    why = kind.trouble[:_REASON_LENGTH] + ("…" if len(kind.trouble) > _REASON_LENGTH else "")
+    why = kind.trouble[:longest] + ("…" if len(kind.trouble) > longest else "")
     return f'<tr class="bad">{row}! {state}<tr class="why"><td colspan="5">{text(why)}'
 
 
