@@ -121,7 +121,7 @@ def _finding_risks(findings: Findings, now: datetime) -> Iterator[Risk]:
 def _held_risks(held: int) -> Iterator[Risk]:
     if held:
         files = "1 file is" if held == 1 else f"{held} files are"
-        yield Risk(Promise.NOTHING_HELD, f"{files} kept though the objects seem to be gone")
+        yield Risk(Promise.NOTHING_HELD, f"{files} kept until an operator decides")
 
 
 @dataclass(slots=True)

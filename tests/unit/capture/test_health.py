@@ -58,7 +58,7 @@ def test_nothing_to_complain_of_is_no_risk() -> None:
             {"held": 1},
             Promise.NOTHING_HELD,
             "",
-            "1 file is kept though the objects seem to be gone",
+            "1 file is kept until an operator decides",
         ),
     ],
 )

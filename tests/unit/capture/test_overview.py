@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.memory_store import Fault
-from tests.unit.capture.rig import Rig, config_map
+from tests.unit.capture.rig import PREFIX, Rig, config_map
 from watcher.bucket.reports import ReadBack, Report, Root, Tally
 from watcher.capture.overview import proof
 from watcher.status import Kind, Promise, Standing, Status
@@ -130,6 +130,67 @@ async def test_a_bucket_that_fails_is_a_risk_once_it_lasts() -> None:
         rig.store.recover()
         await asyncio.sleep(60)
         assert at_risk(rig.status()) == set()
+
+
+NIGHTS = {"reconcile_schedule": "*/15 * * * *", "reconcile_window": "1s"}  # short ones
+
+
+async def test_a_night_proves_what_was_not_known_before() -> None:
+    rig = Rig(**NIGHTS)
+    async with rig.running():
+        before = rig.status()
+        assert standing(before, Promise.RECONCILED).unknown
+        assert standing(before, Promise.VERIFIED).unknown
+        await asyncio.sleep(1000)
+        status = rig.status()
+        assert at_risk(status) == set()
+        assert not standing(status, Promise.RECONCILED).unknown
+        assert status.reconcile is not None
+        assert status.reconcile.drift == 0
+        assert status.reconcile.root_cluster == status.reconcile.root_bucket != ""
+        assert PREFIX + status.reconcile.report in rig.store.objects()
+        assert status.next_reconcile is not None
+        assert status.next_reconcile > status.at
+
+
+async def test_drift_is_a_risk_until_a_night_finds_none() -> None:
+    rig = Rig(**NIGHTS)
+    rig.cluster.create(config_map("hello"))
+    async with rig.running():
+        rig.store.removed_by_a_stranger(PREFIX + "default/configmap/hello.yaml")
+        await rig.until(lambda: rig.status().reconcile is not None, 1000)
+        status = rig.status()
+        assert (Promise.RECONCILED, "") in at_risk(status)
+        assert status.reconcile is not None
+        assert (status.reconcile.missing, status.reconcile.repaired) == (1, 1)
+        await asyncio.sleep(900)
+        assert (Promise.RECONCILED, "") not in at_risk(rig.status())
+
+
+async def test_a_night_that_fails_is_a_risk() -> None:
+    rig = Rig(**NIGHTS)
+    async with rig.running():
+        rig.store.fail_all(Fault.UNREACHABLE)
+        await asyncio.sleep(1000)
+        [failing] = standing(rig.status(), Promise.RECONCILED).failing
+        assert failing.reason.startswith("the last one failed: ")
+        rig.store.recover()
+        await asyncio.sleep(1000)
+        assert at_risk(rig.status()) == set()
+
+
+async def test_what_is_held_is_named_with_the_reason() -> None:
+    rig = Rig()
+    rig.cluster.create(config_map("hello"))
+    async with rig.running():
+        pass
+    async with rig.running(exclude_kinds="configmaps"):
+        await asyncio.sleep(30)
+        status = rig.status()
+        assert (Promise.NOTHING_HELD, "") in at_risk(status)
+        held = {each.key: each.why for each in status.held}
+        assert status.held_count == len(held)
+        assert held["default/configmap/hello.yaml"] == "settings"
 
 
 def test_a_report_becomes_what_the_page_shows_of_it() -> None:
