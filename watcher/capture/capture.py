@@ -72,6 +72,7 @@ class Capture:
         self._beating = Beating(
             Pulse(context.store, layout, outflow.instance, conditional=grounds.claim.conditional),
             self._overview.heartbeat,
+            self._overview.findings,
             context.metrics,
             context.log,
             context.random,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from watcher.bucket.heartbeat import INTERVAL, Heartbeat, Pulse
+from watcher.capture.health import Findings
 from watcher.errors import BucketError
 from watcher.logs import Log, Outage
 from watcher.metrics import Metrics
@@ -24,10 +25,11 @@ _PATIENCE = 30.0  # seconds for one beat
 
 @dataclass(slots=True)
 class Beating:
-    """observe: how we are now."""
+    """observe: how we are now. findings: told that no later writer lives: a beat was taken."""
 
     pulse: Pulse
     observe: Callable[[], Heartbeat]
+    findings: Findings
     metrics: Metrics
     log: Log
     random: Random
@@ -71,6 +73,7 @@ class Beating:
                 await self.pulse.beat(heartbeat)
         except TimeoutError:
             raise BucketError(f"no answer within {_PATIENCE:.0f} s") from None
+        self.findings.other_writer = ""
         self.metrics.heartbeat_last_success.set(heartbeat.at.timestamp())
 
 

@@ -67,6 +67,7 @@ async def test_a_quiet_cluster_is_well_and_counted() -> None:
         status = rig.status()
         assert at_risk(status) == set()
         assert status.first_sync is None
+        assert not standing(status, Promise.ONE_WRITER).unknown
         assert status.last_healthy == status.at == rig.clock()
         assert status.epoch == 1
         assert status.numbers is not None
