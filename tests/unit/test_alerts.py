@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from click import Command, Group
 
 from tests.rules import ALERTS, ROOT, alerts, cases, dashboard, load, metrics_of, panels, rules
+from watcher.cli import cli
 from watcher.metrics import Metrics
+from watcher.settings import SETTINGS
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 RUNBOOKS = "https://watcher.example.com/docs/operations#"  # to be replaced: see the README there
@@ -107,6 +110,42 @@ def test_every_link_in_operations_leads_somewhere() -> None:
     headings = re.findall(r"^#+ (.+)$", OPERATIONS, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
     assert set(re.findall(r"\]\(#([^)]+)\)", OPERATIONS)) <= anchors
+
+
+def named_commands() -> list[str]:
+    """`watcher deletes list` or `w deletes list`: the words up to the first that is none."""
+    found = re.findall(r"(?:`|^)(?:watcher|w) ((?:[a-z]+ ?)+)", OPERATIONS, re.MULTILINE)
+    return sorted({words.strip() for words in found})
+
+
+# Built side by side with this page.
+_TO_COME = {"reconcile", "verify", "claim"}
+
+
+@pytest.mark.parametrize("words", named_commands())
+def test_every_command_that_operations_name_exists(words: str) -> None:
+    command: Command | None = cli
+    for word in words.split():
+        if word in _TO_COME - set(cli.commands):
+            pytest.skip(f"watcher {word} is not there yet")
+        command = command.commands.get(word) if isinstance(command, Group) else None
+    assert command
+
+
+@pytest.mark.parametrize(
+    "anchor",
+    [
+        "max-delay",
+        "concurrency",
+        "exclude-kinds",
+        "reconcile-schedule",
+        "reconcile-window",
+        "trash-days",
+    ],
+)
+def test_every_setting_that_operations_advise_exists(anchor: str) -> None:
+    assert f"`{anchor}`" in OPERATIONS
+    assert anchor in {setting.name for setting in SETTINGS}
 
 
 # The dashboard
