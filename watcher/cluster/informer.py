@@ -144,7 +144,7 @@ class Informer:
                 if isinstance(outcome, Failed):
                     return taken, outcome.error
                 if taken.complete:
-                    self._sink.complete(trusted=phase.trusted)
+                    self._sink.complete(trusted=taken.trusted)
                 if not isinstance(taken.phase, Listing):
                     return taken, None
                 phase = taken.phase

@@ -7,7 +7,8 @@ Exists so that all of Kubernetes' list-and-watch rules are one table that a pers
 - The resourceVersion of a watch only moves to versions that were handed over.
 - History is given up (`Listing` anew) exactly when the server says that it lost it (410, as a
   status or as an ERROR event), or when it turns out to have gone back in time; then absence says
-  nothing about deletion (`trusted` is False).
+  nothing about deletion (`trusted` is False). A list that is older than what was handed over before
+  shows that too, whatever led to it: 410 is also what a server answers that was put back.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
@@ -27,6 +28,7 @@ class Listing:
     token: str = ""
     paged: bool = True  # False: all at once, after a continue token expired under us
     trusted: bool = True  # False: etcd may have lost history, so absence proves nothing
+    known: str = ""  # the resourceVersion that was handed over before; "" at the very beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Step:
     pause: Pause = Pause.NONE
     at_least: float = 0.0  # seconds that the server told us to stay away
     complete: bool = False  # a list came to its end: what it did not show is absent
+    trusted: bool = True  # and that says something about deletion
     restart: str = ""  # why the watch or list begins again, for metrics and log; "" it does not
     rediscover: bool = False  # the kind itself may be gone
 
@@ -93,13 +96,14 @@ class Step:
 def step(phase: Phase, outcome: Page | Watched | Failed) -> Step:
     """The next phase. `outcome` answers the request that `phase` stands for."""
     match phase, outcome:
-        case Listing(), Page(resource_version, token):
+        case Listing(trusted=trusted, known=known), Page(resource_version, token):
+            trusted = trusted and not _is_older(resource_version, known)
             if token:
-                return Step(replace(phase, token=token))
-            return Step(Watching(resource_version), complete=True)
+                return Step(replace(phase, token=token, trusted=trusted))
+            return Step(Watching(resource_version), complete=True, trusted=trusted)
         case Probing(ours), Page(theirs, _):
             if _is_older(theirs, ours):
-                return Step(Listing(trusted=False), restart="history-lost")
+                return Step(Listing(trusted=False, known=ours), restart="history-lost")
             return Step(Watching(ours))
         case Watching(), Watched(resource_version, events, seconds, None, bookmarks):
             spins = not events and seconds < SHORT_WATCH
@@ -123,36 +127,39 @@ def _after_error(phase: Phase, error: ClusterError, *, spins: bool) -> Step:
         phase = Probing(phase.resource_version)
     if not isinstance(error, StatusError):
         return Step(phase, Pause.BACKOFF, restart="connection")
+    anew = _anew(phase)
     wait = error.retry_after or 0.0
     at_once = Pause.BACKOFF if spins else Pause.NONE
     match error.status:
         case 410 if isinstance(phase, Listing):
             # As client-go does: a list too long for its tokens is read in one piece.
-            return Step(
-                Listing(paged=False, trusted=phase.trusted), at_once, restart="token-expired"
-            )
+            return Step(replace(anew, paged=False), at_once, restart="token-expired")
         case 410:
-            return Step(Listing(), at_once, restart="expired")
+            return Step(anew, at_once, restart="expired")
         case 504 if error.reason == "ResourceVersionTooLarge":
-            return Step(Listing(trusted=False), Pause.BACKOFF, wait, restart="history-lost")
+            lost = replace(anew, trusted=False)
+            return Step(lost, Pause.BACKOFF, wait, restart="history-lost")
         case 429:
             return Step(phase, Pause.BACKOFF, wait, restart="throttled")
         case 403:
             return Step(phase, Pause.PARK, wait, restart="forbidden")
         case 404:
             # A server that starts answers so until it knows its CRDs: what we doubt stays in doubt.
-            match phase:
-                case Listing(trusted=trusted):
-                    phase = Listing(trusted=trusted)
-                case Watching():
-                    phase = Listing()
-            return Step(phase, Pause.BACKOFF, wait, restart="not-found", rediscover=True)
+            doubting = isinstance(phase, Probing)
+            return Step(phase if doubting else anew, Pause.BACKOFF, wait, restart="not-found", rediscover=True)
         case 400 if isinstance(phase, Listing) and phase.token:
-            return Step(Listing(paged=False, trusted=phase.trusted), restart="token-refused")
+            return Step(replace(anew, paged=False), restart="token-refused")
         case 401:
             return Step(phase, Pause.BACKOFF, wait, restart="unauthorized")
         case _:
             return Step(phase, Pause.BACKOFF, wait, restart="server-error")
+
+
+def _anew(phase: Phase) -> Listing:
+    """A list from its first page on, with what is known and what is doubted so far."""
+    if isinstance(phase, Listing):
+        return Listing(trusted=phase.trusted, known=phase.known)
+    return Listing(known=phase.resource_version)
 
 
 def _may_have_lost_history(error: ClusterError) -> bool:

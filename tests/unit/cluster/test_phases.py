@@ -72,7 +72,7 @@ def test_a_server_that_was_away_may_have_lost_history(error: ClusterError) -> No
 
 
 def test_a_version_behind_ours_means_that_absence_proves_nothing() -> None:
-    assert step(Probing("9"), Page("8", "")).phase == Listing(trusted=False)
+    assert step(Probing("9"), Page("8", "")).phase == Listing(trusted=False, known="9")
 
 
 @pytest.mark.parametrize("theirs", ["9", "10", "opaque"])
@@ -94,13 +94,31 @@ def test_distrust_lasts_until_the_list_came_to_its_end() -> None:
 
 def test_an_expired_version_is_a_new_list() -> None:
     taken = step(Watching("7"), Watched("9", events=2, seconds=5, error=_status(410)))
-    assert (taken.phase, taken.pause, taken.restart) == (Listing(), Pause.NONE, "expired")
+    assert (taken.phase, taken.pause) == (Listing(known="9"), Pause.NONE)
+    assert taken.restart == "expired"
+
+
+def test_a_list_that_is_older_than_what_was_seen_before_is_distrusted() -> None:
+    # What a server that was put back answers to a watch is 410, as after any compaction.
+    taken = step(Listing(known="9"), Page("8", ""))
+    assert (taken.complete, taken.trusted) == (True, False)
+    assert step(Listing(known="9"), Page("9", "")).trusted
+    assert step(Listing(known="9"), Page("10", "")).trusted
+
+
+def test_a_list_that_begins_anew_still_knows_what_was_seen_before() -> None:
+    first = step(Listing(known="9"), Page("8", "abc")).phase
+    assert first == Listing("abc", trusted=False, known="9")
+    for refused in (400, 404, 410):
+        taken = step(Listing("abc", known="9"), Failed(_status(refused))).phase
+        assert isinstance(taken, Listing)
+        assert taken.known == "9"
 
 
 def test_a_version_of_the_future_is_a_distrusted_list_after_the_time_told() -> None:
     error = _status(504, reason="ResourceVersionTooLarge", retry_after=1.0)
     assert step(Watching("9"), Watched("9", events=0, seconds=0, error=error)) == Step(
-        Listing(trusted=False), Pause.BACKOFF, 1.0, restart="history-lost"
+        Listing(trusted=False, known="9"), Pause.BACKOFF, 1.0, restart="history-lost"
     )
 
 
@@ -132,7 +150,7 @@ def test_expired_credentials_keep_the_place() -> None:
 def test_a_kind_that_is_not_found_is_looked_for_again() -> None:
     taken = step(Watching("7"), Watched("7", 0, 0.1, _status(404)))
     assert taken.rediscover
-    assert taken.phase == Listing()
+    assert taken.phase == Listing(known="7")
 
 
 def test_an_outcome_that_does_not_answer_its_phase_is_a_bug() -> None:
