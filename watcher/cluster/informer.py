@@ -20,6 +20,7 @@ from watcher.cluster import client
 from watcher.cluster.api import API
 from watcher.cluster.client import Item
 from watcher.cluster.phases import (
+    FIRST,
     Failed,
     Listing,
     Page,
@@ -28,6 +29,7 @@ from watcher.cluster.phases import (
     Step,
     Watched,
     Watching,
+    anew,
     step,
 )
 from watcher.errors import ClusterError
@@ -90,8 +92,10 @@ class Informer:
         lists: asyncio.Semaphore,
         selector: str = "",
         rediscover: Callable[[], None] = lambda: None,
+        begin: Listing = FIRST,
     ) -> None:
-        """lists: how many kinds may be listed at once. selector: a label selector."""
+        """lists: how many kinds may be listed at once. selector: a label selector. begin: where
+        the one that this one follows on left off."""
         self._api = api
         self._resource = resource
         self._sink = sink
@@ -99,16 +103,21 @@ class Informer:
         self._random = random
         self._lists = lists
         self._rediscover = rediscover
+        self._phase: Phase = begin
         self._query: Mapping[str, str] = {"labelSelector": selector} if selector else {}
+
+    @property
+    def anew(self) -> Listing:
+        """Where one that takes this one's place begins: it knows what this one was told."""
+        return anew(self._phase)
 
     async def run(self) -> None:
         clock = asyncio.get_running_loop().time
         backoff = Backoff(self._random, first=0.8, longest=30.0)
-        phase: Phase = Listing()
         doubts = 0
         while True:
             began = clock()
-            taken, error = await self._take_step(phase)
+            taken, error = await self._take_step(self._phase)
             if error is None:
                 doubts = _DOUBTED
             elif taken.pause is Pause.PARK and doubts:
@@ -123,7 +132,7 @@ class Informer:
                 self._observer.paused(self._resource, taken, seconds, error)
             if seconds:
                 await asyncio.sleep(seconds)
-            phase = taken.phase
+            self._phase = taken.phase
 
     async def _take_step(self, phase: Phase) -> tuple[Step, ClusterError | None]:
         if isinstance(phase, Listing):
@@ -193,6 +202,7 @@ class Informer:
                     if changes:
                         self._sink.changed(changes)  # which consumes the objects
                     version = reached
+                    self._phase = Watching(version)  # in case that another takes over
                     events += len(changes)
                     bookmarks += len(batch) - len(changes)
                     self._observer.active(self._resource)

@@ -31,6 +31,9 @@ class Listing:
     known: str = ""  # the resourceVersion that was handed over before; "" at the very beginning
 
 
+FIRST = Listing()
+
+
 @dataclass(frozen=True, slots=True)
 class Watching:
     """Follow changes after this resourceVersion."""
@@ -127,17 +130,17 @@ def _after_error(phase: Phase, error: ClusterError, *, spins: bool) -> Step:
         phase = Probing(phase.resource_version)
     if not isinstance(error, StatusError):
         return Step(phase, Pause.BACKOFF, restart="connection")
-    anew = _anew(phase)
+    again = anew(phase)
     wait = error.retry_after or 0.0
     at_once = Pause.BACKOFF if spins else Pause.NONE
     match error.status:
         case 410 if isinstance(phase, Listing):
             # As client-go does: a list too long for its tokens is read in one piece.
-            return Step(replace(anew, paged=False), at_once, restart="token-expired")
+            return Step(replace(again, paged=False), at_once, restart="token-expired")
         case 410:
-            return Step(anew, at_once, restart="expired")
+            return Step(again, at_once, restart="expired")
         case 504 if error.reason == "ResourceVersionTooLarge":
-            lost = replace(anew, trusted=False)
+            lost = replace(again, trusted=False)
             return Step(lost, Pause.BACKOFF, wait, restart="history-lost")
         case 429:
             return Step(phase, Pause.BACKOFF, wait, restart="throttled")
@@ -145,17 +148,18 @@ def _after_error(phase: Phase, error: ClusterError, *, spins: bool) -> Step:
             return Step(phase, Pause.PARK, wait, restart="forbidden")
         case 404:
             # A server that starts answers so until it knows its CRDs: what we doubt stays in doubt.
-            doubting = isinstance(phase, Probing)
-            return Step(phase if doubting else anew, Pause.BACKOFF, wait, restart="not-found", rediscover=True)
+            if not isinstance(phase, Probing):
+                phase = again
+            return Step(phase, Pause.BACKOFF, wait, restart="not-found", rediscover=True)
         case 400 if isinstance(phase, Listing) and phase.token:
-            return Step(replace(anew, paged=False), restart="token-refused")
+            return Step(replace(again, paged=False), restart="token-refused")
         case 401:
             return Step(phase, Pause.BACKOFF, wait, restart="unauthorized")
         case _:
             return Step(phase, Pause.BACKOFF, wait, restart="server-error")
 
 
-def _anew(phase: Phase) -> Listing:
+def anew(phase: Phase) -> Listing:
     """A list from its first page on, with what is known and what is doubted so far."""
     if isinstance(phase, Listing):
         return Listing(trusted=phase.trusted, known=phase.known)
