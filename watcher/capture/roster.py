@@ -23,6 +23,7 @@ from watcher.cluster.client import Event, Item
 from watcher.cluster.discovery import Discovery, discover
 from watcher.cluster.informer import Informer, Sink
 from watcher.cluster.kinds import KindFilter, identity
+from watcher.cluster.phases import FIRST
 from watcher.errors import ClusterError
 from watcher.logs import Log, Outage
 from watcher.metrics import Metrics
@@ -47,6 +48,7 @@ _BELLS = frozenset(
 class _Followed:
     resource: APIResource
     intake: Intake | None  # None: not wanted, but its changes ring
+    informer: Informer
     task: asyncio.Task[None]
     defined: bool  # by a CRD that we know
 
@@ -187,6 +189,7 @@ class Roster:
         sink: Sink = intake or _Silent()
         if identity(resource) in _BELLS:
             sink = _Ringing(sink, self.ring)
+        last = self._followed.get(identity(resource))
         informer = Informer(
             self._api,
             resource,
@@ -196,10 +199,11 @@ class Roster:
             lists=self._lists,
             selector=self._selector if intake else "",
             rediscover=self.ring,
+            begin=last.informer.anew if last else FIRST,
         )
         task = group.create_task(informer.run(), name=f"informer {resource.label}")
         defined = self._flow.keeps(_definition(resource))
-        self._followed[identity(resource)] = _Followed(resource, intake, task, defined)
+        self._followed[identity(resource)] = _Followed(resource, intake, informer, task, defined)
 
     def _hold_unwanted(self, discovery: Discovery) -> None:
         """Files of kinds that are there but not wanted: a matter of settings, so they stay."""

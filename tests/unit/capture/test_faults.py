@@ -224,6 +224,22 @@ async def test_a_kind_that_went_with_lost_history_keeps_its_files() -> None:
         assert rig.metric("deletes_held") >= 2
 
 
+async def test_a_kind_that_is_back_after_history_was_lost_keeps_the_files_of_its_objects() -> None:
+    rig = Rig()
+    async with rig.running():
+        snapshot = rig.cluster.snapshot()
+        rig.cluster.create(CRD)
+        await asyncio.sleep(1)
+        rig.cluster.create(WIDGET)
+        await asyncio.sleep(20)
+        rig.cluster.restore(snapshot)
+        await asyncio.sleep(30)
+        rig.cluster.create(CRD)
+        await asyncio.sleep(600)
+        assert "default/widget.example.com/w.yaml" in rig.files()
+        assert rig.metric("deletes_held") >= 1
+
+
 async def test_a_removed_crd_takes_its_files_with_it_though_the_watch_ended_too_early() -> None:
     rig = Rig()
     async with rig.running():
