@@ -77,7 +77,9 @@ class Watchfulness:
     def active(self, resource: APIResource) -> None:
         kind = self._kind(resource)
         kind.failures, kind.cut_off = 0, False
-        kind.outage.ended()
+        if kind.outage.reason:
+            kind.outage.ended()
+            self._metrics.failing(resource.label, False)
         self._server.ended()
         self._metrics.watch_last_activity.labels(resource.label).set(self._clock().timestamp())
 
@@ -96,11 +98,15 @@ class Watchfulness:
         if isinstance(error, StatusError):
             starting = error.status == 403 and taken.pause is Pause.BACKOFF  # not believed yet
             if error.status not in _IN_ORDER and not starting:
-                kind.outage.began(str(error))
+                self._fails(resource, error)
         elif 2 * sum(each.cut_off for each in self._kinds.values()) > len(self._kinds):
             self._server.began(str(error))
         elif kind.failures > _BLIPS:
-            kind.outage.began(str(error))
+            self._fails(resource, error)
+
+    def _fails(self, resource: APIResource, error: ClusterError) -> None:
+        self._kind(resource).outage.began(str(error))
+        self._metrics.failing(resource.label, True)
 
     def _kind(self, resource: APIResource) -> _Kind:
         kind = self._kinds.get(resource.label)

@@ -134,12 +134,14 @@ async def test_a_missing_right_keeps_the_files_is_counted_and_ends_by_itself() -
         await asyncio.sleep(700)
         assert HELLO in rig.files()
         assert rig.metric("informers", state="forbidden") == 1
+        assert rig.metric("kinds_failing", resource="configmaps") == 1
         assert rig.metric("watch_restarts_total", resource="configmaps", reason="forbidden") > 1
         assert rig.logged.getvalue().count("following configmaps fails") == 1
         rig.cluster.heal()
         rig.cluster.update(config_map("hello", "new"))
         await _settle(rig)
         assert rig.metric("informers", state="forbidden") == 0
+        assert 'kinds_failing{resource="configmaps"}' not in rig.metrics.render()[0].decode()
         assert "following configmaps works again" in rig.logged.getvalue()
 
 
