@@ -136,35 +136,44 @@ class Pulse:
         self._key = ""
         self._etag = ""  # of our last beat under that key; "": none yet
 
-    async def beat(self, heartbeat: Heartbeat) -> None:
-        """Write one. Raises RefusedError where a writer of a higher epoch lives, and BucketError.
+    async def beat(self, heartbeat: Heartbeat) -> Writer | None:
+        """Write one; who else has written over our last one, None if nobody.
 
-        It is written over one of a lower epoch, whose writer finds out at its own next beat.
+        Raises RefusedError where a writer of a higher epoch lives, and BucketError. It is written
+        over one of a lower epoch, whose writer finds out at its own next beat.
         """
         day = f"{heartbeat.at.astimezone(UTC):%Y-%m-%d}.json"
         key = self._layout.prefix + self._layout.meta(FOLDER + day)
         if key != self._key:
             self._key, self._etag = key, ""
-        if not self._conditional:
-            await self._look(key)
+        rival = None if self._conditional else self._rival(*await self._look(key))
         try:
             self._etag = await self._put(key, heartbeat, self._etag)
         except PreconditionError:
-            self._etag = await self._put(key, heartbeat, await self._look(key))
+            etag, found = await self._look(key)
+            rival = self._rival(etag, found)
+            self._etag = await self._put(key, heartbeat, etag)
+        return rival
 
-    async def _look(self, key: str) -> str:
-        """The ETag of what is there, which we may overwrite; "" if there is nothing."""
+    def _rival(self, etag: str, found: Writer | None) -> Writer | None:
+        """Who put what is there in the place of our last beat."""
+        moved = bool(self._etag) and etag != self._etag
+        return found if moved and found != self._writer else None
+
+    async def _look(self, key: str) -> tuple[str, Writer | None]:
+        """The ETag of what is there, which we may overwrite, and whose it is; "" if nothing is."""
         if not await exists(self._store, key):
-            return ""
+            return "", None
         try:
             body, head = await self._store.get(key)
         except AbsentError:
-            return ""
+            return "", None
         with suppress(DamagedError):
             found = Heartbeat.decode(body, key).writer
             if found.outranks(self._writer):
                 raise second_writer(self._layout.prefix, str(found))
-        return head.etag
+            return head.etag, found
+        return head.etag, None
 
     async def _put(self, key: str, heartbeat: Heartbeat, over: str) -> str:
         mode: PutMode = Update(over) if over else CREATE

@@ -139,6 +139,7 @@ class Nightly:
         except (ClusterError, BucketError) as error:
             await requests.answer(self.store, self.layout, request, "failed", error=str(error))
         else:
+            self._plan(self._regular())
             name = reports.name_of(report)
             await requests.answer(self.store, self.layout, request, "done", report=name)
 

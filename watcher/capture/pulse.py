@@ -70,10 +70,13 @@ class Beating:
     async def _beat(self, heartbeat: Heartbeat) -> None:
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self.pulse.beat(heartbeat)
+                rival = await self.pulse.beat(heartbeat)
         except TimeoutError:
             raise BucketError(f"no answer within {_PATIENCE:.0f} s") from None
-        self.findings.other_writer = ""
+        self.findings.other_writer = str(rival or "")
+        if rival:
+            self.metrics.bucket_retries.labels("second-writer").inc()
+            self.log.error("another writer writes here, too: it will stop", writer=str(rival))
         self.metrics.heartbeat_last_success.set(heartbeat.at.timestamp())
 
 

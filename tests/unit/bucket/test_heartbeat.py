@@ -180,7 +180,8 @@ async def test_the_younger_one_writes_over_the_older_one_and_goes_on(conditional
     with pytest.raises(RefusedError):
         await older.beat(beat(OLDER))
     store.written_by_a_stranger(TODAY, beat(OLDER).encode())
-    await younger.beat(beat(YOUNGER, NOW + timedelta(minutes=5)))
+    assert await younger.beat(beat(YOUNGER, NOW + timedelta(minutes=5))) == OLDER
+    assert await younger.beat(beat(YOUNGER, NOW + timedelta(minutes=5))) is None
     assert written(store) == beat(YOUNGER, NOW + timedelta(minutes=5))
 
 
@@ -201,7 +202,7 @@ async def test_a_beat_without_an_answer_is_not_taken_for_another_writers(fault: 
     store.fail_next(fault)
     with pytest.raises(BucketUnreachableError):
         await ours.beat(beat(OLDER, NOW + timedelta(minutes=5)))
-    await ours.beat(beat(OLDER, NOW + timedelta(minutes=10)))
+    assert await ours.beat(beat(OLDER, NOW + timedelta(minutes=10))) is None
     assert written(store).at == NOW + timedelta(minutes=10)
 
 
