@@ -58,10 +58,17 @@ class Book:
         return bool(self.held or self.kept)
 
     def matching(self, patterns: Iterable[str]) -> dict[str, Hold]:
-        """What an operator may decide over, by key."""
+        """What an operator may decide over, by key: what is held, and what is kept where its very
+        key was given. A `*` never undoes that something is kept."""
+        patterns = set(patterns)
         wanted = [compiled(pattern) for pattern in patterns]
-        both = {**self.held, **self.kept}
-        return {k: both[k] for k in sorted(both) if any(one.fullmatch(k) for one in wanted)}
+        held = {k: hold for k, hold in self.held.items() if any(w.fullmatch(k) for w in wanted)}
+        kept = {k: hold for k, hold in self.kept.items() if k in patterns}
+        return dict(sorted({**held, **kept}.items()))
+
+    def decided(self, order: "Order") -> set[str]:
+        """The keys that an order is about."""
+        return {k for k, hold in self.matching([order.pattern]).items() if hold.since <= order.seen}
 
 
 class Order(NamedTuple):
@@ -69,9 +76,6 @@ class Order(NamedTuple):
 
     pattern: str
     seen: datetime
-
-    def decides(self, key: str, hold: Hold) -> bool:
-        return hold.since <= self.seen and bool(compiled(self.pattern).fullmatch(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,11 @@ class Orders:
     def newest(self) -> datetime | None:
         return max((order.seen for order in (*self.allow, *self.keep)), default=None)
 
-    def verdict(self, key: str, hold: Hold) -> str | None:
-        """ "allow" or "keep"; None: nobody has decided yet. Whoever wrote both by hand keeps."""
-        if any(order.decides(key, hold) for order in self.keep):
-            return "keep"
-        return "allow" if any(order.decides(key, hold) for order in self.allow) else None
+    def verdicts(self, book: Book) -> dict[str, str]:
+        """Key -> "allow" or "keep", of those that somebody decided over. Whoever wrote both by
+        hand keeps."""
+        allowed = {key: "allow" for order in self.allow for key in book.decided(order)}
+        return allowed | {key: "keep" for order in self.keep for key in book.decided(order)}
 
 
 def with_order(orders: Orders, verb: str, patterns: Iterable[str], book: Book) -> Orders:
@@ -102,20 +106,16 @@ def with_order(orders: Orders, verb: str, patterns: Iterable[str], book: Book) -
     chosen = book.matching(patterns)
     seen = max(hold.since for hold in chosen.values())
     other = "keep" if verb == "allow" else "allow"
-    same = [order for order in getattr(orders, verb) if _keys(order, book) - chosen.keys()]
+    same = [order for order in getattr(orders, verb) if book.decided(order) - chosen.keys()]
     opposite: list[Order] = []
     for order in getattr(orders, other):
-        keys = _keys(order, book)
+        keys = book.decided(order)
         if keys & chosen.keys():
             opposite += [Order(key, order.seen) for key in sorted(keys - chosen.keys())]
         elif keys:
             opposite.append(order)
     new = [Order(pattern, seen) for pattern in patterns]
     return Orders(**{verb: (*same, *new), other: tuple(opposite)})
-
-
-def _keys(order: Order, book: Book) -> set[str]:
-    return {k for k, hold in {**book.held, **book.kept}.items() if order.decides(k, hold)}
 
 
 # -- the two files

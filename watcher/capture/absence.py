@@ -165,8 +165,8 @@ class Absence:
 
     def obey(self, orders: Orders) -> None:
         """What operators decided. Files are deleted only once each kind was listed."""
-        for key, hold in self._holds.book().held.items():
-            if orders.verdict(key, hold) == "keep":
+        for key, verdict in orders.verdicts(self._holds.book()).items():
+            if verdict == "keep":
                 self._suspects.pop(key, None)
                 self._holds.keep(key)
         self._orders = orders
@@ -192,15 +192,17 @@ class Absence:
 
     def _carry_out(self) -> None:
         """Begin what operators allowed, once."""
-        book, orders, self._orders = self._holds.book(), self._orders, Orders()
+        orders, self._orders = self._orders, Orders()
         if not orders.allow:
             return
-        for key, hold in {**book.held, **book.kept}.items():
+        book = self._holds.book()
+        holds = {**book.held, **book.kept}
+        for key, verdict in orders.verdicts(book).items():
             begun = self._suspects.get(key)
-            if (begun and begun.allowed) or orders.verdict(key, hold) != "allow":
+            if verdict != "allow" or (begun and begun.allowed):
                 continue
             resource = self._resource_of(kind_of(key))
-            if hold.why == SETTINGS:
+            if holds[key].why == SETTINGS:
                 self._holds.let_go(key)
                 self._delete(key, resource or _unserved(key), Deleted("left-out"))
             else:

@@ -56,12 +56,13 @@ def list_(kept: bool, output: str, **flags: Any) -> None:
     """Print what is held, why, since when, and what was decided and is yet to be done."""
     book, orders = in_bucket(flags, _read)
     shown = book.kept if kept else book.held
+    verdicts = orders.verdicts(book)
+    lines = [_line(key, hold, verdicts.get(key, "")) for key, hold in sorted(shown.items())]
     if output == "json":
-        lines = [_line(key, hold, orders) for key, hold in sorted(shown.items())]
         click.echo(orjson.dumps({"kept" if kept else "held": lines}, option=orjson.OPT_INDENT_2))
         return
-    if shown:
-        rows = [list(_line(key, hold, orders).values()) for key, hold in sorted(shown.items())]
+    if lines:
+        rows = [list(line.values()) for line in lines]
         click.echo(columns([["KEY", "WHY", "SINCE", "DECIDED"], *rows]))
     else:
         click.echo("Nothing is kept." if kept else "Nothing is held.")
@@ -77,7 +78,8 @@ def allow(patterns: tuple[str, ...], yes: bool, output: str, **flags: Any) -> No
     """Delete these files, once the cluster was asked for their objects one more time.
 
     A PATTERN is a key as `list` prints it, in which * stands for any text. The running service, or
-    the next one, does it within some two minutes. Nothing that is held later is deleted.
+    the next one, does it within some two minutes. Nothing that is held later is deleted; what is
+    kept for good only if its whole key is given.
 
     \b
     Example, with the settings in the environment:
@@ -136,14 +138,9 @@ async def _read(store: "Store", layout: "Layout") -> "tuple[Book, Orders]":
     )
 
 
-def _line(key: str, hold: "Hold", orders: "Orders") -> dict[str, str]:
+def _line(key: str, hold: "Hold", decided: str) -> dict[str, str]:
     since = hold.since.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {
-        "key": key,
-        "why": hold.why,
-        "since": since,
-        "decided": orders.verdict(key, hold) or "",
-    }
+    return {"key": key, "why": hold.why, "since": since, "decided": decided}
 
 
 def _first(keys: Iterable[str]) -> str:
