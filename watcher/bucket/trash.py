@@ -1,14 +1,13 @@
 """What was deleted from a bucket that keeps no old versions: `_meta/trash/` (FORMAT.md section 5).
 
 Exists so that a deletion can be undone there too. Promises: a file is copied, whole and with its
-metadata, before it is deleted, and once however often the deletion has to be tried; what is not
-of this shape under the folder is nobody's trash and never thrown away.
+metadata, before it is deleted, and once however often the deletion has to be tried. What is too
+old is thrown away by retention.py.
 """
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from watcher.bucket.layout import Layout
@@ -64,14 +63,6 @@ async def thrown(store: Store, layout: Layout) -> list[Thrown]:
     ]
     found.sort(key=lambda each: each.at, reverse=True)
     return sorted(found, key=lambda each: each.key)
-
-
-def expired(keys: Iterable[str], now: datetime, days: int) -> Iterator[str]:
-    """Those of these keys, whole or relative, that were thrown away longer ago."""
-    for key in keys:
-        found = _parse(key)
-        if found and now - found.at > timedelta(days=days):
-            yield key
 
 
 async def put_back(store: Store, layout: Layout, file: Thrown) -> bool:

@@ -1,4 +1,4 @@
-"""A bucket that keeps no versions has a trash: each deleted file, once, until it is too old."""
+"""A bucket that keeps no versions has a trash: each deleted file, once, until it is put back."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -67,13 +67,6 @@ async def test_the_trash_is_listed_by_key_the_newest_first_and_strangers_are_lef
     store.written_by_a_stranger(f"{PREFIX}_meta/trash/20269901T120000Z/a/b/c.yaml", b"")
     found = await trash.thrown(store, LAYOUT)
     assert [(each.key, each.at) for each in found] == [(KEY, later), (KEY, NOW)]
-
-
-def test_what_is_too_old_is_told_by_its_folder() -> None:
-    keys = [IN_TRASH, IN_TRASH.replace("20260701", "20260601"), f"{PREFIX}_meta/trash/notes.txt"]
-    assert list(trash.expired(keys, NOW, 30)) == []
-    assert list(trash.expired(keys, NOW + timedelta(seconds=1), 30)) == keys[1:2]
-    assert list(trash.expired(["_meta/trash/20260601T000000Z/a/b/c.yaml"], NOW, 30))
 
 
 async def test_a_file_is_put_back_with_its_metadata_unless_there_is_one() -> None:
