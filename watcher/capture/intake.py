@@ -195,7 +195,7 @@ class Intake:
             self.objects -= self._selection.left_out(self.resource, event.object) is None
             self._flow.heard(key)
             self._flow.absence.seen(key)
-            self._remove(key, Deleted(), now)
+            self._remove(key, Deleted(), now, event.object)
         else:
             selected = self._state(key, event.object, now, listed=False)
             self.objects += selected and event.type == "ADDED"
@@ -223,7 +223,7 @@ class Intake:
             else:
                 flow.absence.seen(key)
             if not left_out.by_settings:
-                self._remove(key, Deleted("left-out"), now)
+                self._remove(key, Deleted("left-out"), now, item)
             return False
         flow.absence.seen(key)
         if is_terminating(item) and flow.keeps(key):
@@ -240,7 +240,7 @@ class Intake:
         flow.pending.offer(change, now, at_once=listed)
         return True
 
-    def _remove(self, key: str, how: Deleted, now: float) -> None:
+    def _remove(self, key: str, how: Deleted, now: float, last: Item) -> None:
         if self._flow.keeps(key):
-            change = Change(key, self.resource, how, received=now)
+            change = Change(key, self.resource, how, origin(last), received=now)
             self._flow.pending.offer(change, now)
