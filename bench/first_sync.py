@@ -66,13 +66,18 @@ def best_of(rounds: int, kubeconfig: Path) -> Figures:
 
 
 @contextmanager
-def simulated(objects: int) -> Iterator[Path]:
-    """The kubeconfig of a simulated cluster of so many objects, in a process of its own."""
+def simulated(objects: int, *, changes: float = 0.0) -> Iterator[Path]:
+    """The kubeconfig of a simulated cluster of so many objects, in a process of its own.
+
+    changes: a second.
+    """
     with TemporaryDirectory(prefix="watcher-bench-") as scratch:
         kubeconfig, log = Path(scratch, "kubeconfig"), Path(scratch, "server.log")
-        arguments = ("--objects", str(objects), "--kubeconfig", kubeconfig)
+        size = ("--objects", str(objects), "--changes", str(changes))
         server = Process(
-            "simulated API server", [sys.executable, "-m", "bench.server", *arguments], log=log
+            "simulated API server",
+            [sys.executable, "-m", "bench.server", *size, "--kubeconfig", kubeconfig],
+            log=log,
         )
         try:
             until(lambda: "http" in log.read_text(), "simulated cluster", needs=server)
