@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 REDACTED = "<redacted>"
-_REDACTED_ALREADY = re.compile(r"<redacted>|<hmac-sha256:[0-9a-f]{16}>")
+REDACTED_ALREADY = re.compile(r"<redacted>|<hmac-sha256:[0-9a-f]{16}>")
 
 # Annotations in which tools keep a copy, or a plain hash, of the whole object. (kubectl's own
 # falls to the cleaning rules, for every kind.)
@@ -49,7 +49,7 @@ class SecretPolicy:
                 for key, value in values.items():
                     if not isinstance(value, str):
                         values[key] = REDACTED
-                    elif not _REDACTED_ALREADY.fullmatch(value):
+                    elif not REDACTED_ALREADY.fullmatch(value):
                         values[key] = self._substitute((*place, key), decode(value))
         if annotations := metadata.get("annotations"):
             for name in _COPIES:
