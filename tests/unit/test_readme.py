@@ -7,7 +7,6 @@ import pytest
 
 from watcher.cli import cli
 from watcher.metrics import Metrics
-from watcher.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -20,7 +19,13 @@ def test_every_make_target_exists(target: str) -> None:
 
 @pytest.mark.parametrize("flag", sorted(set(re.findall(r"(?<= )--([a-z-]+)", README))))
 def test_every_flag_exists(flag: str) -> None:
-    flags = {setting.name for setting in SETTINGS} | {"once", "help"}
+    taken = (
+        option
+        for command in cli.commands.values()
+        for param in command.params
+        for option in param.opts
+    )
+    flags = {option.removeprefix("--") for option in taken} | {"help"}
     assert flag in flags | {"server-side", "strict"}  # kubectl's and mypy's
 
 

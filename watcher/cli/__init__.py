@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from watcher.cli import claim, deletes, reconcile, run, settings, trash
+from watcher.cli import claim, deletes, reconcile, run, settings, trash, verify
 from watcher.cli.options import EXIT_CODES
 from watcher.cli.process import version_of_program
 from watcher.errors import WatcherError
@@ -36,6 +36,7 @@ def version() -> None:
 for command in (
     run.command,
     reconcile.command,
+    verify.command,
     deletes.command,
     trash.command,
     claim.command,

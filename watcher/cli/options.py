@@ -34,9 +34,10 @@ BUCKET_ONLY = ("Which cluster", "The bucket", "Where settings come from")
 
 
 class _SettingOption(click.Option):
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, *, optional: bool) -> None:
         flag = f"--{setting.name}"
-        default = "required" if setting.default is None else setting.default
+        required = "" if optional else "required"
+        default = required if setting.default is None else setting.default
         super().__init__(
             [f"{flag}/--no-{setting.name}" if setting.switch else flag],
             default=None,
@@ -55,11 +56,18 @@ class _SettingOption(click.Option):
 class SettingsCommand(click.Command):
     """A command that takes settings as flags, and shows them by group."""
 
-    def __init__(self, *args: Any, groups: Collection[str] = (), **kwargs: Any) -> None:
-        """groups: the settings it takes; () is all."""
+    def __init__(
+        self,
+        *args: Any,
+        groups: Collection[str] = (),
+        optional: Collection[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        """groups: the settings it takes; () is all. optional: names of those that it can do
+        without."""
         super().__init__(*args, **kwargs)
         taken = (setting for setting in SETTINGS if not groups or setting.group in groups)
-        self.params.extend(map(_SettingOption, taken))
+        self.params.extend(_SettingOption(it, optional=it.name in optional) for it in taken)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}

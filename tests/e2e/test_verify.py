@@ -1,0 +1,150 @@
+"""`watcher verify` by somebody who may only read: three clusters in one real bucket.
+
+The three backups are those of one small cluster under three names, each made by the real program.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from minio import MinioAdmin
+from minio.credentials.providers import StaticProvider
+
+from tests.e2e.conftest import StartWatcher
+from tests.e2e.control_plane import ControlPlane
+from tests.e2e.fill import fill
+from tests.e2e.minio import ACCESS_KEY, SECRET_KEY, Bucket, Minio
+from tests.e2e.watcher_process import DOMAIN
+from watcher.bucket.hashroot import hash_root
+from watcher.bucket.heartbeat import Heartbeat
+from watcher.bucket.metadata import Writer
+from watcher.bucket.reports import Report, Root
+
+HEALTHY, STALE, DAMAGED = (f"{DOMAIN}/{name}" for name in ("healthy", "stale", "damaged"))
+
+
+@pytest.fixture(scope="module")
+def plane(scratch: Path) -> Iterator[ControlPlane]:
+    """Some 250 objects, and no controller that changes them."""
+    started = ControlPlane(scratch / "verify")
+    try:
+        fill(started, namespaces=1)
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def three(plane: ControlPlane, minio: Minio, start_watcher: StartWatcher) -> Bucket:
+    """Three sound backups, each with a reconcile that found it so."""
+    bucket = minio.new_bucket(versioned=True)
+    for cluster in (HEALTHY, STALE, DAMAGED):
+        name = cluster.rpartition("/")[2]
+        watcher = start_watcher(plane.kubeconfig(), bucket, "run", "--once", cluster_name=name)
+        assert watcher.wait() == 0, watcher.log
+        _reconciled(bucket, cluster)
+        _beat(bucket, cluster, ago=timedelta(0))
+    return bucket
+
+
+def _beat(bucket: Bucket, cluster: str, *, ago: timedelta) -> None:
+    """As the only sign of life, that long ago, of a writer that did not say goodbye."""
+    folder = f"{cluster}/_meta/heartbeat/"
+    for key in bucket.keys(folder):
+        bucket.remove(key)
+    at = datetime.now(UTC) - ago
+    beat = Heartbeat(at, Writer("pod", 1), last_healthy=at)
+    bucket.write(f"{folder}{at:%Y-%m-%d}.json", beat.encode())
+
+
+def _reconciled(bucket: Bucket, cluster: str) -> None:
+    etags = bucket.etags(f"{cluster}/")
+    files = [
+        (key.removeprefix(f"{cluster}/"), etag)
+        for key, etag in etags.items()
+        if "/_meta/" not in key
+    ]
+    root, at = hash_root(files), datetime.now(UTC)
+    report = Report(
+        started_at=at,
+        finished_at=at,
+        trigger="schedule",
+        writer="pod/1",
+        hash_root=Root(root, root, len(files)),
+    )
+    key = f"{cluster}/_meta/reports/reconcile-{at:%Y%m%dT%H%M%SZ}.json"
+    bucket.write(key, report.encode())
+
+
+@pytest.fixture
+def reader(minio: Minio, tmp_path: Path) -> dict[str, str]:
+    """Keys that may list and read, and nothing else."""
+    policy = tmp_path / "policy.json"
+    allowed = {
+        "Effect": "Allow",
+        "Action": ["s3:ListBucket", "s3:GetObject"],
+        "Resource": ["arn:aws:s3:::*"],
+    }
+    policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    address = minio.endpoint.partition("://")[2]
+    admin = MinioAdmin(
+        endpoint=address, credentials=StaticProvider(ACCESS_KEY, SECRET_KEY), secure=False
+    )
+    admin.policy_add("auditor", str(policy))
+    admin.user_add("auditor", "auditor-secret")
+    admin.policy_set("auditor", user="auditor")
+    return {"access_key": "auditor", "secret_key": "auditor-secret"}
+
+
+def verified(
+    start_watcher: StartWatcher, plane: ControlPlane, bucket: Bucket, *arguments: str
+) -> tuple[int, dict[str, Any]]:
+    """Exit code, and the outcome of each cluster by its name."""
+    watcher = start_watcher(
+        plane.kubeconfig(server="http://127.0.0.1:1"),  # nobody is there: no cluster is needed
+        bucket,
+        "verify",
+        "--output=json",
+        *arguments,
+    )
+    code = watcher.wait()
+    document, _ = json.JSONDecoder().raw_decode(watcher.log[watcher.log.rindex('{\n  "format"') :])
+    return code, {it["cluster"]: it for it in document["clusters"]}
+
+
+def test_of_three_clusters_the_stale_and_the_damaged_one_are_named_with_why(
+    three: Bucket, reader: dict[str, str], plane: ControlPlane, start_watcher: StartWatcher
+) -> None:
+    auditor = replace(three, **reader)
+    code, found = verified(start_watcher, plane, auditor, "--all-clusters")
+    assert code == 0, found
+    for it in found.values():
+        assert it["files"] == it["read"] > 200
+        assert it["hash_root"] == "proven"
+        assert it["unchecked"] == []
+
+    _beat(three, STALE, ago=timedelta(days=3))
+    victim = next(key for key in three.keys(f"{DAMAGED}/") if "/configmap/" in key)
+    three.write(victim, three.read(victim)[:-20])
+    key = victim.removeprefix(f"{DAMAGED}/")
+    before = three.etags()
+    code, found = verified(start_watcher, plane, auditor, "--all-clusters")
+    assert code == 1
+    assert found.keys() == {HEALTHY, STALE, DAMAGED}
+    assert found[HEALTHY]["findings"] == []
+    assert [it["type"] for it in found[STALE]["findings"]] == ["silent"]
+    assert {(it["type"], it["key"]) for it in found[DAMAGED]["findings"]} == {
+        ("damaged", key),
+        ("changed", key),
+    }
+    assert three.etags() == before
+
+    watcher = start_watcher(plane.kubeconfig(), auditor, "verify", "--all-clusters")
+    assert watcher.wait() == 1
+    assert "the last heartbeat is 3 days old" in watcher.log
+    assert f"{key} is not the version that was written last" in watcher.log
+    assert "watcher: 3 findings in 2 of 3 clusters" in watcher.log
