@@ -229,6 +229,15 @@ def test_settings_shows_what_there_is_and_then_what_is_wrong(
     ]
 
 
+def test_too_many_deletions_at_once_make_once_refuse(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service_does(monkeypatch, lambda: service.Summary(held=60))
+    assert cli.main(["run", "--once", *ARGUMENTS]) == 3
+    assert "60 files are kept though their objects are gone" in capsys.readouterr().err
+    assert cli.main(["run", *ARGUMENTS]) == 0
+
+
 def test_help_teaches_groups_an_example_and_the_exit_codes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

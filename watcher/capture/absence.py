@@ -133,6 +133,11 @@ class Absence:
             self._suspects.pop(key, None)
         self._holds.hold(keys, why)
 
+    @property
+    def refused(self) -> int:
+        """Files that are held because too many were to go at once."""
+        return sum(hold.why == MANY for hold in self._holds.book().held.values())
+
     def holds(self, key: str) -> str | None:
         """Why this key is held; None: it is not."""
         return self._holds.why(key)

@@ -146,7 +146,10 @@ class Decisions:
             await self._write()
             self._next_save = self._time() + _SAVE
         if self._orphans:
-            await owner.release_orphans(self._store, self._layout, self._claim)
+            try:
+                await owner.release_orphans(self._store, self._layout, self._claim)
+            except RefusedError as error:  # somebody damaged it: the next start will say so, too
+                self._log.error("the claim cannot be read any more", reason=str(error))
             self._orphans = ""
 
     async def _write(self) -> None:

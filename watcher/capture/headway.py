@@ -33,13 +33,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one run did. failed: a line for each thing that could not be backed up."""
+    """What one run did. failed: a line for each thing that could not be backed up. held: deletions
+    that were too many at once and wait for an operator."""
 
     written: int = 0
     unchanged: int = 0
     deleted: int = 0
     skipped: int = 0
     failed: tuple[str, ...] = ()
+    held: int = 0
     seconds: float = 0.0
 
 
@@ -151,6 +153,7 @@ class Headway:
             deleted=self.writer.deleted,
             skipped=sum(intake.skipped for intake in intakes),
             failed=tuple(self._failures()),
+            held=self.absence.refused,
             seconds=seconds,
         )
 

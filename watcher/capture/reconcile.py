@@ -102,6 +102,7 @@ class Reconcile:
         with self._flow.pending.noting(self._touched):
             sides = await self._reader.read()
             self._touched |= sides.ending
+            self._welcome_back(sides)
             seen = Examination(sides.counts, sides.foreign, sides.pages)
             suspected = {key: drift for drift, key in self._differences(sides)}
             await self._read_back(sides, read_back, seen)
@@ -125,6 +126,12 @@ class Reconcile:
                 flow.absence.suspect(one.resource, [one.key])
 
     # First look
+
+    def _welcome_back(self, sides: Sides) -> None:
+        """What is held because its object seemed to be gone, and is there, is held no more."""
+        for key in sides.comparison.keys():  # noqa: SIM118
+            if sides.comparison.cluster.get(key) is not None and self._flow.absence.holds(key):
+                self._flow.absence.seen(key)
 
     def _differences(self, sides: Sides) -> Iterator[tuple[Drift, str]]:
         unread = {segment for segment in sides.counts if self._is_unread(segment, sides)}

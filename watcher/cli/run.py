@@ -10,7 +10,7 @@ import click
 
 from watcher.cli.options import EPILOG, SettingsCommand, load_settings
 from watcher.cli.process import log_of, run_until_done, stop_by_signal, version_of_program
-from watcher.errors import WatcherError
+from watcher.errors import RefusedError, WatcherError
 from watcher.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ def command(once: bool, takeover: bool, **flags: Any) -> None:
         more = len(summary.failed) - _FAILURES_SHOWN
         also = [f"and {more} more"] if more > 0 else []
         raise WatcherError("\n".join([*summary.failed[:_FAILURES_SHOWN], *also]))
+    if once and summary.held:
+        raise RefusedError(
+            f"{summary.held} files are kept though their objects are gone: too many at once",
+            hint="look at watcher deletes list",
+        )
 
 
 def _run(settings: Settings, *, once: bool, takeover: bool) -> "Summary":
