@@ -10,6 +10,7 @@ The faults, each survivable by whoever writes to a bucket:
 - late: as unreachable for the caller, but the request lands `late` seconds afterwards
 - silent: neither request nor answer; ends only by the caller's patience
 - throttled, or rejected for good: nothing happens, and says so
+- conflict: nothing happens to a conditional PUT, though its condition holds (AWS's 409)
 """
 
 import asyncio
@@ -44,6 +45,7 @@ class Fault(Enum):
     SILENT = auto()
     THROTTLED = auto()
     REJECTED = auto()
+    CONFLICT = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,8 @@ class MemoryStore(Store):
                 raise ThrottledError("slow down")
             case Fault.REJECTED:
                 raise RejectedError("access denied")
+            case Fault.CONFLICT:
+                raise PreconditionError("somebody else writes this key at this moment")
         raise BucketUnreachableError("no answer")
 
     def _land_later(self, act: Callable[[], object]) -> None:

@@ -281,6 +281,9 @@ class Writer:
             return None
 
     def _note_failure(self, error: BucketError, began: float) -> None:
+        if isinstance(error, PreconditionError):  # of this key, counted already; the bucket is well
+            self._pace.unused()
+            return
         if isinstance(error, ThrottledError):
             self._pace.was_throttled(began, error.retry_after)
         elif isinstance(error, RejectedError):

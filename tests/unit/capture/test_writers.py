@@ -319,6 +319,40 @@ async def test_of_starts_that_race_one_goes_on(conditional: bool) -> None:
         assert beat(rig).writer.epoch == epoch(rig)
 
 
+@pytest.mark.parametrize("times", [1, 2, 7])
+async def test_a_conflict_of_the_moment_is_tried_again_and_is_nobodys_fault(times: int) -> None:
+    rig = Rig()
+    rig.cluster.create(config_map("hello"))
+    async with rig.running():
+        conflicts = iter(range(times))
+        rig.store.choose_fault = lambda operation, key: (
+            Fault.CONFLICT
+            if operation == "PUT" and HELLO in key and next(conflicts, None) is not None
+            else Fault.NONE
+        )
+        rig.cluster.update(config_map("hello", "2"))
+        await asyncio.sleep(2.5)
+        assert "writing to the bucket fails" not in rig.logged.getvalue()
+        await rig.until(rig.equal, 60)
+        assert rig.metric("bucket_retries_total", reason="conflict") == times
+        assert rig.metric("bucket_retries_total", reason="stranger") == 0
+        assert rig.metric("bucket_retries_total", reason="precondition") == 0
+
+
+async def test_what_is_too_old_is_swept_after_each_reconcile() -> None:
+    rig = Rig()
+    await rig.once()
+    old = "heartbeat/2025-12-01.json", "reports/reconcile-20250901T020000Z.json"
+    told = "journal/2025/09/01/000000-0-1.ndjson"
+    for name in (*old, told):
+        rig.store.written_by_a_stranger(f"{PREFIX}_meta/{name}", b"{}")
+    async with rig.running():
+        await asyncio.sleep(1500)  # the first one is overdue
+    left = {key.removeprefix(PREFIX + "_meta/") for key in rig.store.objects()}
+    assert not left & {*old, told}
+    assert any(name.startswith("reports/") for name in left)
+
+
 async def test_a_clock_that_was_a_year_ahead_keeps_nobody_out() -> None:
     rig = Rig()
     async with rig.killed():
