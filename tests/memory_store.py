@@ -95,12 +95,6 @@ class MemoryStore(Store):
     def removed_by_a_stranger(self, key: str) -> None:
         self._objects.pop(key, None)
 
-    def rot(self, key: str) -> None:
-        """A digit of the body changes, and nothing else: not even the ETag."""
-        found = self._objects[key]
-        body = found.body.translate(bytes.maketrans(b"0123456789", b"1234567890"))
-        self._objects[key] = _Object(body, found.etag, found.metadata, found.version)
-
     # Faults
 
     def fail_next(self, *faults: Fault) -> None:

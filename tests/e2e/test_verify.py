@@ -19,10 +19,8 @@ from tests.e2e.control_plane import ControlPlane
 from tests.e2e.fill import fill
 from tests.e2e.minio import ACCESS_KEY, SECRET_KEY, Bucket, Minio
 from tests.e2e.watcher_process import DOMAIN
-from watcher.bucket.hashroot import hash_root
 from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.metadata import Writer
-from watcher.bucket.reports import Report, Root
 
 HEALTHY, STALE, DAMAGED = (f"{DOMAIN}/{name}" for name in ("healthy", "stale", "damaged"))
 
@@ -44,10 +42,9 @@ def three(plane: ControlPlane, minio: Minio, start_watcher: StartWatcher) -> Buc
     bucket = minio.new_bucket(versioned=True)
     for cluster in (HEALTHY, STALE, DAMAGED):
         name = cluster.rpartition("/")[2]
-        watcher = start_watcher(plane.kubeconfig(), bucket, "run", "--once", cluster_name=name)
-        assert watcher.wait() == 0, watcher.log
-        _reconciled(bucket, cluster)
-        _beat(bucket, cluster, ago=timedelta(0))
+        for command in (("run", "--once"), ("reconcile",)):
+            watcher = start_watcher(plane.kubeconfig(), bucket, *command, cluster_name=name)
+            assert watcher.wait() == 0, watcher.log
     return bucket
 
 
@@ -59,25 +56,6 @@ def _beat(bucket: Bucket, cluster: str, *, ago: timedelta) -> None:
     at = datetime.now(UTC) - ago
     beat = Heartbeat(at, Writer("pod", 1), last_healthy=at)
     bucket.write(f"{folder}{at:%Y-%m-%d}.json", beat.encode())
-
-
-def _reconciled(bucket: Bucket, cluster: str) -> None:
-    etags = bucket.etags(f"{cluster}/")
-    files = [
-        (key.removeprefix(f"{cluster}/"), etag)
-        for key, etag in etags.items()
-        if "/_meta/" not in key
-    ]
-    root, at = hash_root(files), datetime.now(UTC)
-    report = Report(
-        started_at=at,
-        finished_at=at,
-        trigger="schedule",
-        writer="pod/1",
-        hash_root=Root(root, root, len(files)),
-    )
-    key = f"{cluster}/_meta/reports/reconcile-{at:%Y%m%dT%H%M%SZ}.json"
-    bucket.write(key, report.encode())
 
 
 @pytest.fixture

@@ -5,22 +5,20 @@ Promises: each key is judged once; nobody waits where no writer may be alive or 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 
 from watcher.bucket import journal, record
 from watcher.bucket.checkpoint import CheckpointError
 from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.layout import Layout
+from watcher.bucket.meta import together
 from watcher.bucket.store import Store
 from watcher.capture.differences import SETTLED_AFTER, Difference, Look, Memory, Verdict, judge
 from watcher.capture.findings import Event, Note, Unchecked, Waiting
 from watcher.capture.soundness import stored_at
 from watcher.errors import AbsentError
-
-_T = TypeVar("_T")
 
 _BATCH = 1000  # keys
 _MARGIN = timedelta(minutes=15)  # of journal before the look: that clocks may differ by
@@ -67,7 +65,7 @@ class Recheck:
         keys = list(self.differences)
         for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
-            for key, look in zip(batch, await gathered(map(self._look, batch)), strict=True):
+            for key, look in zip(batch, await together(map(self._look, batch)), strict=True):
                 it = self.differences[key]
                 verdict = judge(it, memory, look, self.clock(), final=final, orderly=orderly)
                 self.counts[verdict] += 1
@@ -97,12 +95,3 @@ class Recheck:
             except AbsentError:
                 return Look("", None, self.store.has_metadata)
         return Look(head.etag, stored_at(head), self.store.has_metadata)
-
-
-async def gathered(work: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """All results, or the first error once all have ended: none is left behind."""
-    results = await asyncio.gather(*work, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results  # type: ignore[return-value]

@@ -1,32 +1,20 @@
-"""Which files of many are read: all, each of n/t once in t runs, or some per cent by chance.
+"""Which files of many are read: all, one slice of so many, or some per cent by chance.
 
-Exists so that a bucket too large to be read every night is read in turns. Promises: whether a key
-is in a part depends on the key alone, so the parts 1/t to t/t are all files and overlap nowhere;
-a percentage draws by a seed, and the same seed draws the same files again.
+Exists so that a bucket too large to be read every night is read in turns (bucket/slices.py), or
+looked into here and there. Promises: a percentage draws by a seed, and the same seed draws the same
+files again.
 """
 
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from watcher.bucket.slices import Slice
+
 EXPECTED = "n/t such as 7/30, or a percentage such as 5% or 5%@seed"
 
 _SLICE = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%(?:@(.+))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """The n-th of t parts of about the same size; 1 <= n <= t."""
-
-    n: int = 1
-    t: int = 1
-
-    def has(self, key: str) -> bool:
-        return self.t == 1 or _hash("", key) % self.t == self.n - 1
-
-    def __str__(self) -> str:
-        return f"{self.n}/{self.t}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +24,16 @@ class Share:
     percent: float
     seed: str
 
-    def has(self, key: str) -> bool:
-        return _hash(self.seed, key) < self.percent / 100 * 2**64
+    def __contains__(self, key: str) -> bool:
+        digest = blake2b(f"{self.seed}\0{key}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest) < self.percent / 100 * 2**64
 
     def __str__(self) -> str:
         return f"{self.percent:g}%@{self.seed}"
 
 
 Subset = Slice | Share
-ALL = Slice()
+ALL = Slice(1, 1)
 
 
 def parse(text: str, *, seed: str) -> Subset:
@@ -58,8 +47,3 @@ def parse(text: str, *, seed: str) -> Subset:
         if 0 < percent <= 100:
             return Share(percent, match[2] or seed)
     raise ValueError(text)
-
-
-def _hash(seed: str, key: str) -> int:
-    digest = blake2b(f"{seed}\0{key}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big")

@@ -17,14 +17,14 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
 
-from watcher.bucket import fleet, heartbeat, journal, owner, record, reports
+from watcher.bucket import heartbeat, held, journal, owner, record, reports
 from watcher.bucket.checkpoint import CheckpointError
-from watcher.bucket.fleet import Owner
 from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.layout import Layout, parse
 from watcher.bucket.ledger import Entry, Ledger
 from watcher.bucket.loading import objects
-from watcher.bucket.meta import exists
+from watcher.bucket.meta import exists, together
+from watcher.bucket.owner import Owner
 from watcher.bucket.reports import Report
 from watcher.bucket.store import Store
 from watcher.capture import freshness, proof, sampling
@@ -40,7 +40,7 @@ from watcher.capture.findings import (
     Unchecked,
     Unowned,
 )
-from watcher.capture.recheck import Recheck, gathered
+from watcher.capture.recheck import Recheck
 from watcher.capture.soundness import fault
 from watcher.errors import AbsentError, BucketError
 
@@ -103,7 +103,14 @@ class _Audit:
     differences: dict[str, Difference] = field(default_factory=dict)
 
     async def look(self) -> AsyncGenerator[Event, None]:
-        for step in (self._claim, self._life, self._reconcile, self._compare, self._prove):
+        for step in (
+            self._claim,
+            self._life,
+            self._reconcile,
+            self._compare,
+            self._prove,
+            self._excuse,
+        ):
             try:
                 events = await step()
             except BucketError as error:
@@ -117,7 +124,7 @@ class _Audit:
                 yield event
 
     async def _claim(self) -> list[Event]:
-        self.owner = await fleet.owner_of(self.store, self.layout)
+        self.owner = await owner.read(self.store, self.layout)
         if self.owner is None:
             return [Unowned()]
         theirs = Layout(self.owner.domain, self.owner.name)
@@ -183,11 +190,24 @@ class _Audit:
                 before[line.key] = line.previous_etag
         return [proof.prove(report, self.listing, before)]
 
+    async def _excuse(self) -> list[Event]:
+        """What is held or kept may be nobody's here; what was here before us, in any form too."""
+        found = await held.load(self.store, self.layout)
+        if found.damaged:
+            return [Broken(found.damaged)]
+        stay = {**found.book.held, **found.book.kept}
+        for key, hold in stay.items():
+            if (difference := self.differences.get(key)) and not difference.recorded:
+                del self.differences[key]
+            if hold.why == held.ADOPTED:
+                self.listing.pop(key, None)
+        return [Note(f"files that are held or kept: {len(stay)}")] if stay else []
+
     async def _read_all(self) -> AsyncGenerator[Event, None]:
-        keys = iter([key for key in self.listing if self.demands.read.has(key)])
+        keys = iter([key for key in self.listing if key in self.demands.read])
         while batch := list(islice(keys, _BATCH)):
             reading = map(self._read, batch)
-            for fault_found in await gathered(reading):
+            for fault_found in await together(reading):
                 if fault_found is not None:
                     yield fault_found
             yield Read(len(batch))
@@ -217,4 +237,7 @@ class _Audit:
     @property
     def _claimed_at(self) -> datetime:
         """Without a claim nothing counts as overdue: that it is missing has been said."""
-        return self.owner.claimed_at if self.owner else self.clock()
+        try:
+            return datetime.fromisoformat(self.owner.claimed_at) if self.owner else self.clock()
+        except ValueError:
+            return self.clock()

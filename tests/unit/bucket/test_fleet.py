@@ -1,15 +1,11 @@
 """The clusters of a bucket are found without a list of them, and without listing their files."""
 
-import re
 from datetime import UTC, datetime
 
-import pytest
-
 from tests.memory_store import MemoryStore
-from watcher.bucket.fleet import Owner, clusters, owner_of
+from watcher.bucket.fleet import clusters
 from watcher.bucket.layout import Layout
 from watcher.bucket.owner import claim
-from watcher.errors import BucketError, RefusedError
 
 EAST = Layout("example.com", "east")
 WEST = Layout("example.com", "west")
@@ -43,31 +39,3 @@ async def test_a_cluster_that_lost_its_claim_is_found_and_what_can_be_none_is_no
     for key in ("README.md", "example.com/README.md", "_trash/x/y", "Logs/a/b", "a b/c/d"):
         store.written_by_a_stranger(key, b"")
     assert await clusters(store) == [EAST, WEST, OTHER]
-
-
-async def test_a_claim_tells_whose_it_is_and_what_etags_are() -> None:
-    store = await filled()
-    expected = Owner("example.com", "east", claimed_at=NOW, epoch=1, etag_is_md5=True)
-    assert await owner_of(store, EAST) == expected
-    store.removed_by_a_stranger(KEY)
-    assert await owner_of(store, EAST) is None
-    store.etags_are_not_md5()
-    await claim(store, EAST, cluster_uid="east", at=NOW)
-    found = await owner_of(store, EAST)
-    assert found
-    assert not found.etag_is_md5
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"format": 1, "claimed_at": "today"}'])
-async def test_a_claim_that_is_none_is_named(body: bytes) -> None:
-    store = await filled()
-    store.written_by_a_stranger(KEY, body)
-    with pytest.raises(BucketError, match=re.escape(f"{KEY} is unreadable")):
-        await owner_of(store, EAST)
-
-
-async def test_a_claim_of_a_newer_format_is_refused() -> None:
-    store = await filled()
-    store.written_by_a_stranger(KEY, b'{"format": 2}')
-    with pytest.raises(RefusedError, match="format 2"):
-        await owner_of(store, EAST)

@@ -22,6 +22,7 @@ from tests.unit.capture.backup import (
 )
 from tests.unit.capture.rig import PREFIX
 from watcher.bucket.layout import Layout
+from watcher.bucket.slices import Slice
 from watcher.capture.findings import (
     Broken,
     Changed,
@@ -37,7 +38,6 @@ from watcher.capture.findings import (
     Unknown,
     Unowned,
 )
-from watcher.capture.sampling import Slice
 from watcher.capture.verify import Demands
 from watcher.errors import BucketError, RefusedError
 
@@ -123,6 +123,20 @@ async def test_what_changed_since_the_checkpoint_is_known_from_the_journal() -> 
         assert await findings_of(rig) == []
 
 
+async def test_what_is_held_is_only_mentioned_whatever_it_is() -> None:
+    rig = rig_with_objects()
+    rig.store.written_by_a_stranger(PREFIX + "default/configmap/before-us.yaml", b"hello: world")
+    await rig.once()
+    await report(rig, moving=("default/configmap/before-us.yaml",), hash_root=None)
+    events = await events_of(rig)
+    assert [event for event in events if isinstance(event, Finding)] == []
+    assert Note("files that are held or kept: 1") in events
+
+    rig.store.written_by_a_stranger(PREFIX + "_meta/deletes/held.json", b"hello: world")
+    kinds = sorted(type(found).__name__ for found in await findings_of(rig))
+    assert kinds == ["Broken", "Damaged"]
+
+
 # Without a record
 
 
@@ -165,7 +179,7 @@ async def test_a_damaged_file_is_named_with_why(change: Callable[[bytes], bytes]
 
 async def test_bytes_that_rotted_under_their_etag_are_found() -> None:
     rig = await backed_up()
-    rig.store.rot(PREFIX + A)
+    rig.store.damage(PREFIX + A, rig.files()[A].replace(b'"1"', b'"2"'))
     assert await findings_of(rig) == [Damaged(A, "has bytes that are not those of its ETag")]
 
 
@@ -176,7 +190,7 @@ async def test_where_etags_are_no_md5s_the_fingerprint_tells_of_rot() -> None:
     await report(rig, hash_root=None)
     await beat(rig, released=True)
     assert await findings_of(rig) == []
-    rig.store.rot(PREFIX + A)
+    rig.store.damage(PREFIX + A, rig.files()[A].replace(b'"1"', b'"2"'))
     assert await findings_of(rig) == [Damaged(A, "has not the content that was written")]
 
 
@@ -229,14 +243,20 @@ async def test_a_copied_prefix_is_a_finding() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["owner.json", "heartbeat/2000-01-01.json"])
-async def test_a_meta_file_that_is_no_such_thing_is_a_finding(name: str) -> None:
+async def test_a_report_that_is_none_is_a_finding() -> None:
     rig = await backed_up()
-    key = next(k for k in rig.store.objects() if k.startswith(PREFIX + "_meta/" + name[:5]))
+    key = next(k for k in rig.store.objects() if k.startswith(f"{PREFIX}_meta/reports/"))
     rig.store.written_by_a_stranger(key, b"{}")
     (found,) = await findings_of(rig)
     assert isinstance(found, Broken)
     assert key in str(found)
+
+
+async def test_a_claim_that_is_none_is_refused() -> None:
+    rig = await backed_up()
+    rig.store.written_by_a_stranger(PREFIX + "_meta/owner.json", b"{}")
+    with pytest.raises(RefusedError, match=r"owner\.json is unreadable"):
+        await findings_of(rig)
 
 
 @pytest.mark.parametrize("folder", ["owner.json", "heartbeat/", "reports/"])

@@ -9,6 +9,7 @@ from tests.memory_store import Fault
 from tests.unit.capture.backup import (
     A,
     B,
+    C,
     backed_up,
     beat,
     events_of,
@@ -122,3 +123,26 @@ async def test_a_file_that_changed_while_it_was_read_is_judged_by_what_came_then
     rig.store.choose_fault = choose
     assert await findings_of(rig) == [Missing(A)]
     assert reads == 1
+
+
+async def test_what_a_real_reconcile_reports_is_seen_again_before_and_after_more_changes() -> None:
+    rig = rig_with_objects(reconcile_schedule="0 * * * *", reconcile_window="1s")
+
+    def reconciled() -> int:
+        return sum("/_meta/reports/" in key for key in rig.store.objects())
+
+    async with rig.running():
+        await asyncio.sleep(700)  # an overdue one comes after ten minutes
+        for name in ("a", "b"):
+            spoil(rig, f"default/configmap/{name}.yaml", lambda body: body + b"# spoilt\n")
+        rig.store.removed_by_a_stranger(PREFIX + C)
+        rig.store.written_by_a_stranger(PREFIX + "default/configmap/stranger.yaml", b"kind: X\n")
+        await asyncio.sleep(3700)
+        assert reconciled() == 2
+        for value in ("2", "3"):
+            events = await events_of(rig)
+            assert [event for event in events if isinstance(event, Finding)] == []
+            assert any(isinstance(event, Proven) for event in events)
+            put(rig, "a", value)
+            put(rig, f"new-{value}")
+            await asyncio.sleep(20)
