@@ -65,6 +65,9 @@ class Nightly:
         while True:
             await asyncio.sleep(_LOOK)
             await self._answer_requests()
+            if self.clock() < now and self._next:  # it was put back: the next night is nearer
+                self._plan(min(self._next, self._regular()))
+            now = self.clock()
             if self._next and self.clock() >= self._next:
                 try:
                     await self.reconcile("schedule")

@@ -1,6 +1,7 @@
 """A reconcile finds exactly what is wrong, repairs exactly that, and calls nothing else drift."""
 
 import asyncio
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -100,6 +101,15 @@ async def test_a_damaged_file_whose_etag_lies_is_found_when_its_slice_is_read_ba
         assert report["read_back"]["slice"] == str(tonight)
         assert rig.files()[victim] == rig.expected()[victim]
         assert rig.metric("verify_failures_total") == 1
+
+
+async def test_a_clock_that_is_put_back_does_not_put_off_the_next_one() -> None:
+    rig = filled()
+    right, behind = rig.clock, timedelta()
+    rig.clock = lambda: right() - behind
+    async with rig.running():
+        behind = timedelta(hours=10)
+        await next_report(rig)
 
 
 async def test_what_changes_all_the_time_is_no_drift() -> None:
