@@ -3,11 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SEEDS ?= 1000
 DEMO_BUCKET ?= $(CURDIR)/demo-bucket
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help install run test e2e parts lint bench docs alerts lock clean
+.PHONY: help install run test simulate e2e parts lint bench docs alerts lock clean
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
@@ -37,6 +38,10 @@ run: install
 ## make test     the fast tests: no network, no real parts
 test: install
 	$(BIN)/python -m pytest -q -m "not e2e"
+
+## make simulate the simulation by hand; SEEDS=100000
+simulate: install
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 ## make e2e      the tests on a real API server and a real MinIO, built on first use (needs Go)
 e2e: parts

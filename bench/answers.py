@@ -157,7 +157,8 @@ def _list(cluster: Cluster, target: Target, query: Mapping[str, str]) -> Answer:
         page = cluster.table(target.kind.label).page(version, start, limit, selection)
     except TooOld:
         raise _expired(start) from None
-    items = [] if target.kind.label in cluster.faults.emptied else page.items
+    alone = bool(selection.fields)
+    items = [] if cluster.faults.hides(target.kind.label, alone=alone) else page.items
     metadata: dict[str, object] = {"resourceVersion": str(version)}
     if page.next:
         metadata["continue"] = _token(version, page.next)

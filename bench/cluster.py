@@ -43,12 +43,18 @@ class Snapshot:
 
 
 class Cluster:
-    """`window`: changes of a kind that watches can go back to. `seed`: of the uids."""
+    """`window`: changes of a kind that watches can go back to. `seed`: of the uids. `kinds`: what
+    is served from birth, among it namespaces and APIServices; None: all that the real one has."""
 
     custom_kind_lag = 0.2  # seconds from a CRD's creation until its objects are served
 
     def __init__(
-        self, clock: Callable[[], datetime], *, seed: int = 0, window: int = 10_000
+        self,
+        clock: Callable[[], datetime],
+        *,
+        seed: int = 0,
+        window: int = 10_000,
+        kinds: Iterable[Kind] | None = None,
     ) -> None:
         self.version = 0  # the newest resourceVersion
         self.floor = 0  # compaction: older ones are "too old"
@@ -61,10 +67,11 @@ class Cluster:
         self._kinds: dict[str, Kind] = {}
         self._tables: dict[str, Table] = {}
         self._served_from: dict[str, datetime] = {}
-        for kind in built_in_kinds():
+        for kind in built_in_kinds() if kinds is None else kinds:
             self._kinds[kind.label] = kind
             self._tables[kind.label] = Table(window)
-        self._tables["events.events.k8s.io"] = self._tables["events"]  # one storage, two names
+        if "events" in self._tables:  # one storage, two names
+            self._tables["events.events.k8s.io"] = self._tables["events"]
         for name in ("default", "kube-node-lease", "kube-public", "kube-system"):
             self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         for group, version in self._served():

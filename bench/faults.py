@@ -55,7 +55,7 @@ class Faults:
     def __init__(self) -> None:
         self.watches: dict[Watch, None] = {}  # the open ones, oldest first
         self.forbidden: set[str] = set()
-        self.emptied: set[str] = set()
+        self.emptied: dict[str, bool] = {}  # kind -> whether single objects are hidden too
         self.stale_groups: set[str] = set()
         self.stopped = False
         self._refusals: list[_Refusal] = []
@@ -93,9 +93,17 @@ class Faults:
         """410 to the next n requests for a further page, with a token for an inconsistent rest."""
         self._expiring += n
 
-    def empty_list(self, label: str) -> None:
-        """Lists of a kind succeed and hold nothing; watches go on."""
-        self.emptied.add(label)
+    def empty_list(self, label: str, *, alone: bool = True) -> None:
+        """Lists of a kind succeed and hold nothing; watches go on. alone: also those for a single
+        object, as of a server that has not filled its storage yet."""
+        self.emptied[label] = alone
+
+    def fill_list(self, label: str) -> None:
+        self.emptied.pop(label, None)
+
+    def hides(self, label: str, *, alone: bool) -> bool:
+        """Asked for each list, `alone` for one of a single object: whether to hold nothing."""
+        return label in self.emptied and (self.emptied[label] or not alone)
 
     def forbid(self, label: str) -> None:
         """403 to new lists and watches of a kind; open watches go on."""
@@ -145,6 +153,10 @@ class Faults:
         for watch in self.open_watches():
             if watch.kind.resource.group == group:
                 watch.end(Ending.BROKEN)
+
+    def fresh_group(self, group: str) -> None:
+        """Its backend is back. Namespaces that wait for it go on waiting until `Cluster.heal`."""
+        self.stale_groups.discard(group)
 
     def end(self) -> None:
         """All of them; what they have broken stays broken. Called by `Cluster.heal`."""

@@ -11,6 +11,7 @@ The faults, each survivable by whoever writes to a bucket:
 - silent: neither request nor answer; ends only by the caller's patience
 - throttled, or rejected for good: nothing happens, and says so
 - conflict: nothing happens to a conditional PUT, though its condition holds (AWS's 409)
+- stale: a page of a listing shows what the bucket held when it was last told to `remember`
 """
 
 import asyncio
@@ -46,6 +47,7 @@ class Fault(Enum):
     THROTTLED = auto()
     REJECTED = auto()
     CONFLICT = auto()
+    STALE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class MemoryStore(Store):
         self.requests: Counter[tuple[str, str]] = Counter()
         self.choose_fault: Callable[[str, str], Fault] = lambda operation, key: Fault.NONE
         self._objects: dict[str, _Object] = {}
+        self._past: dict[str, _Object] = {}
         self._versions = count(1) if versioned else None
         self._next: deque[Fault] = deque()
         self._honours_conditions = True
@@ -108,6 +111,10 @@ class MemoryStore(Store):
     def recover(self) -> None:
         self.choose_fault = lambda operation, key: Fault.NONE
         self._next.clear()
+
+    def remember(self) -> None:
+        """What stale listings show from now on: what is there now."""
+        self._past = dict(self._objects)
 
     def ignore_conditions(self) -> None:
         self._honours_conditions = False
@@ -208,7 +215,9 @@ class MemoryStore(Store):
         fault = self._next.popleft() if self._next else self.choose_fault(operation, key)
         await asyncio.sleep(self.latency)
         match fault:
-            case Fault.NONE:
+            case Fault.STALE if operation == "LIST":
+                return self._as_it_was(act)
+            case Fault.NONE | Fault.STALE:
                 return act()
             case Fault.ANSWER_LOST:
                 with suppress(PreconditionError, AbsentError):
@@ -224,6 +233,13 @@ class MemoryStore(Store):
             case Fault.CONFLICT:
                 raise PreconditionError("somebody else writes this key at this moment")
         raise BucketUnreachableError("no answer")
+
+    def _as_it_was(self, look: Callable[[], _T]) -> _T:
+        now, self._objects = self._objects, self._past
+        try:
+            return look()
+        finally:
+            self._objects = now
 
     def _land_later(self, act: Callable[[], object]) -> None:
         def land() -> None:

@@ -1,0 +1,205 @@
+"""One world: a cluster, a bucket, the processes between them, and what may go wrong.
+
+Exists so that steps have something to act on. Promises: no clock and no randomness but the plan's;
+the same plan gives the same trace, line by line.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from random import Random
+
+from bench.cluster import Cluster
+from bench.kinds import VERBS, Kind, built_in_kinds
+from bench.memory_api import MemoryAPI, loop_clock
+from tests.memory_store import Fault
+from tests.simulation.bucket import WHO, Bucket
+from tests.simulation.invariants import Broken, Judge
+from tests.simulation.plan import Plan
+from tests.simulation.processes import Processes
+from tests.simulation.trace import Trace
+from tests.simulation.truth import RecordedCluster, Truth
+from watcher.bucket.layout import kind_segment
+from watcher.cluster.api import Response
+from watcher.objects.ref import APIResource
+from watcher.settings import Settings, load
+
+REQUIRED = {"cluster-domain": "example.com", "cluster-name": "east", "minio-bucket": "memory"}
+_FOREVER = float("inf")
+_KINDS = frozenset(
+    (
+        "namespaces",
+        "configmaps",
+        "secrets",
+        "pods",
+        "deployments.apps",
+        "jobs.batch",
+        "clusterroles.rbac.authorization.k8s.io",
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "apiservices.apiregistration.k8s.io",
+    )
+)
+
+
+class World:
+    def __init__(self, plan: Plan, trace: Trace) -> None:
+        self.plan = plan
+        self.trace = trace
+        self.random = Random(~plan.seed)
+        self.truth = Truth()
+        self.judge = Judge(self.truth)
+        self.settings = _settings(plan)
+        self.was_deceived = False  # whether a listing of either side showed what was not so
+        self.left_home = -1.0  # until when another cluster answered, loop time
+        self._right = loop_clock()
+        self._ahead = timedelta()
+        self._time = asyncio.get_running_loop().time
+        self._failing: list[tuple[Fault, float, float]] = []  # what, share, until
+        self._lies = 0  # pages of listings
+        self.cluster = RecordedCluster(self._right, self.truth, seed=plan.seed, kinds=_kinds())
+        self.answering: Cluster = self.cluster
+        service = {"name": "probes", "namespace": "default"}
+        self.cluster.edit(
+            "apiservices.apiregistration.k8s.io",
+            "",
+            "v1.metrics.example.com",
+            lambda content: content["spec"].update(service=service),
+        )
+        self.bucket = self._bucket()
+        self.processes = Processes(
+            _Road(self),
+            self.bucket,
+            self.settings,
+            self.judge,
+            trace,
+            clock=lambda: self._right() + self._ahead,
+            seed=plan.seed,
+            may_be_refused=lambda life: self.left_home >= life.began or not self.judge.alone,
+        )
+
+    def check(self) -> None:
+        """Raises Broken."""
+        if self.judge.breaches:
+            raise Broken(self.judge.breaches[0])
+
+    @property
+    def listing_is_needed(self) -> bool:
+        """Whether something happened that only a listing can show, of cluster and bucket."""
+        return (
+            self.judge.late
+            or self.was_deceived
+            or self.truth.restored > 0
+            or self.left_home > 0
+            or not self.judge.alone
+        )
+
+    # What steps ask for
+
+    def start(self, instance: str) -> None:
+        self.processes.start(instance, abroad=self.answering is not self.cluster)
+
+    def jump(self, seconds: float) -> None:
+        self._ahead = timedelta(seconds=seconds)
+
+    def fail(self, fault: Fault, share: float, seconds: float) -> None:
+        self._failing.append((fault, share, self._time() + seconds))
+
+    def lie(self, pages: int) -> None:
+        self._lies += pages
+
+    def answer_elsewhere(self) -> None:
+        if self.answering is self.cluster:
+            self.answering = Cluster(self._right, seed=~self.plan.seed, kinds=_kinds())
+            self.left_home = _FOREVER
+            for process in self.processes.all:
+                process.life.deceived = True
+            self.cluster.faults.drop_watches()
+
+    def answer_at_home(self) -> None:
+        if self.answering is not self.cluster:
+            self.answering.faults.drop_watches()
+            self.answering, self.left_home = self.cluster, self._time()
+
+    def heal(self) -> None:
+        """All faults end; what they have broken stays broken."""
+        self.answer_at_home()
+        self.cluster.heal()
+        self._failing.clear()
+        self._lies = 0
+        self.processes.spare()
+        self.bucket.recover()
+        self.bucket.choose_fault = self._choose_fault
+
+    # Inside
+
+    def _bucket(self) -> Bucket:
+        sizes = self.plan.sizes
+        bucket = Bucket(
+            self.judge,
+            self.random,
+            self.trace.note,
+            page=sizes.bucket_page,
+            versioned=sizes.versioned,
+        )
+        bucket.slowest, bucket.late = sizes.slowest, sizes.late
+        bucket.choose_fault = self._choose_fault
+        if not sizes.conditional:
+            bucket.ignore_conditions()
+        if not sizes.md5:
+            bucket.etags_are_not_md5()
+        return bucket
+
+    def _choose_fault(self, operation: str, key: str) -> Fault:
+        if operation == "LIST" and self._lies:
+            self._lies -= 1
+            self.was_deceived = WHO.get().deceived = True
+            return Fault.STALE
+        now = self._time()
+        for fault, share, until in self._failing:
+            if now < until and self.random.random() < share:
+                return fault
+        return Fault.NONE
+
+
+class _Road:
+    """The way to whoever answers at the cluster's address."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def get(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[Response]:
+        world, life = self._world, WHO.get()
+        if query and "watch" in query:
+            life.watches.setdefault(_segment(path), world.truth.restored)
+        latency = world.random.uniform(0.0005, 0.01)
+        return MemoryAPI(world.answering, latency=latency).get(path, query, headers)
+
+
+def _segment(path: str) -> str:
+    """The kind segment of a collection's path."""
+    group, plural = path.split("/")[2], path.rpartition("/")[2]
+    return kind_segment("" if path.startswith("/api/") else group, plural.removesuffix("s"))
+
+
+def _kinds() -> Iterator[Kind]:
+    yield from (kind for kind in built_in_kinds() if kind.label in _KINDS)
+    probes = APIResource("metrics.example.com", "v1", "probes", "Probe", True, VERBS, "probe")
+    yield Kind(probes, ("v1",), built_in=False)
+
+
+def _settings(plan: Plan) -> Settings:
+    sizes = plan.sizes
+    flags = {
+        "debounce": f"{sizes.debounce}s",
+        "max-delay": f"{sizes.max_delay}s",
+        "memory-budget": f"{sizes.memory}",
+    }
+    if sizes.nightly:
+        flags |= {"reconcile-schedule": "*/20 * * * *", "reconcile-window": "0s"}
+    return load(REQUIRED | flags, {})
