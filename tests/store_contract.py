@@ -184,6 +184,14 @@ async def test_update_writes_only_over_the_version_it_names(store: Store) -> Non
     assert two != one
 
 
+async def test_head_and_get_tell_the_version_that_a_put_made(store: Store) -> None:
+    for body in (b"one", b"two"):
+        written = await store.put("cl1/ns/kind/a.yaml", body)
+        _, got = await store.get("cl1/ns/kind/a.yaml")
+        for head in (got, await store.head("cl1/ns/kind/a.yaml")):
+            assert (head.etag, head.version) == written
+
+
 async def test_update_of_an_absent_key_writes_nothing(store: Store) -> None:
     etag, _ = await store.put("cl1/ns/kind/a.yaml", b"one")
     await store.delete("cl1/ns/kind/a.yaml")
