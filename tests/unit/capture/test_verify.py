@@ -32,6 +32,7 @@ from watcher.capture.findings import (
     Misowned,
     Missing,
     Note,
+    Overdue,
     Proven,
     Read,
     Unchecked,
@@ -250,6 +251,18 @@ async def test_a_report_that_is_none_is_a_finding() -> None:
     (found,) = await findings_of(rig)
     assert isinstance(found, Broken)
     assert key in str(found)
+
+
+@pytest.mark.parametrize("claimed_at", ["", "soon", "2000-01-01T00:00:00"])
+async def test_a_claim_with_an_odd_time_is_still_a_claim(claimed_at: str) -> None:
+    rig = await backed_up()
+    key = PREFIX + "_meta/owner.json"
+    claim = {**orjson.loads(rig.store.objects()[key]), "claimed_at": claimed_at}
+    rig.store.written_by_a_stranger(key, orjson.dumps(claim))
+    for name in rig.store.objects():
+        if "/_meta/reports/" in name:
+            rig.store.removed_by_a_stranger(name)
+    assert all(isinstance(found, Overdue) for found in await findings_of(rig))
 
 
 async def test_a_claim_that_is_none_is_refused() -> None:
