@@ -14,6 +14,7 @@ import pytest
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 
+from tests.e2e.changes import Restless
 from tests.e2e.conftest import StartWatcher
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.fill import fill
@@ -89,7 +90,7 @@ def verified(
         "--output=json",
         *arguments,
     )
-    code = watcher.wait()
+    code = watcher.wait(timeout=200)
     document, _ = json.JSONDecoder().raw_decode(watcher.log[watcher.log.rindex('{\n  "format"') :])
     return code, {it["cluster"]: it for it in document["clusters"]}
 
@@ -126,3 +127,16 @@ def test_of_three_clusters_the_stale_and_the_damaged_one_are_named_with_why(
     assert "the last heartbeat is 3 days old" in watcher.log
     assert f"{key} is not the version that was written last" in watcher.log
     assert "watcher: 3 findings in 2 of 3 clusters" in watcher.log
+
+
+@pytest.mark.timeout(300)  # verify waits more than a minute for the journal
+def test_a_process_that_writes_all_the_time_is_no_finding(
+    plane: ControlPlane, bucket: Bucket, start_watcher: StartWatcher
+) -> None:
+    quick = {"debounce": "100ms", "max_delay": "1s"}
+    start_watcher(plane.kubeconfig(), bucket, **quick).wait_ready()
+    with Restless(plane.api(), "default"):
+        code, found = verified(start_watcher, plane, bucket)
+    (cluster,) = found.values()
+    assert (cluster["findings"], code) == ([], 0)
+    assert cluster["files"] > 200

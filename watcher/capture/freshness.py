@@ -5,7 +5,8 @@ Exists so that when "late" begins is decided at one place. Pure. The rules:
 - A heartbeat older than 15 minutes whose writer did not say goodbye is a finding.
 - A writer that ended in order (`released`) may be away for a day: after that nobody means it so,
   unless the cluster is retired.
-- A writer that is not well is a finding once its last healthy moment is 15 minutes ago.
+- A writer that is not well is a finding once its last healthy moment is 15 minutes ago; if there
+  was none yet, once the prefix has been claimed for half an hour: a first sync takes its time.
 - A reconcile must have ended within `max_report_age`; before the first one that long after the
   claim, and not after the writer's end: who is stopped is told that, not also what follows from it.
 - A reconcile proves nothing of a kind that it could not read, and must leave no difference.
@@ -34,9 +35,12 @@ from watcher.capture.findings import (
 
 MAX_REPORT_AGE = timedelta(hours=26)  # a night, its window and two hours
 _MAY_BE_STOPPED = timedelta(days=1)
+_FIRST_SYNC = timedelta(minutes=30)
 
 
-def signs_of_life(last: Heartbeat | None, now: datetime, *, retired: bool) -> Iterator[Event]:
+def signs_of_life(
+    last: Heartbeat | None, now: datetime, *, claimed_at: datetime, retired: bool
+) -> Iterator[Event]:
     """retired: nobody is expected to write any more."""
     if last is None:
         if not retired:
@@ -54,9 +58,10 @@ def signs_of_life(last: Heartbeat | None, now: datetime, *, retired: bool) -> It
     if ago >= FRESH:
         yield Silent(ago)
     well = last.last_healthy
-    if not last.healthy and (well is None or now - well >= FRESH):
-        for ailing in last.failing:
-            yield Ailing(ailing.promise, ailing.kind, ailing.since)
+    late = now - well >= FRESH if well else now - claimed_at >= _FIRST_SYNC
+    for ailing in last.failing:
+        found = Ailing(ailing.promise, ailing.kind, ailing.since)
+        yield found if late else Note(str(found))
 
 
 def reconciled(

@@ -132,7 +132,10 @@ class _Audit:
 
     async def _life(self) -> list[Event]:
         self.last = await heartbeat.newest(self.store, self.layout)
-        return list(freshness.signs_of_life(self.last, self.clock(), retired=self._retired))
+        told = freshness.signs_of_life(
+            self.last, self.clock(), claimed_at=self._claimed_at, retired=self._retired
+        )
+        return list(told)
 
     async def _reconcile(self) -> list[Event]:
         self.report = await reports.newest(self.store, self.layout)

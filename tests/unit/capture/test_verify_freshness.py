@@ -89,6 +89,20 @@ async def test_a_writer_that_says_it_is_ill_is_believed_after_a_quarter_of_an_ho
     assert await findings_of(rig) == [SaysIll("capture-lag", "pods", since)]
 
 
+async def test_a_writer_that_was_never_well_is_believed_once_its_first_sync_took_half_an_hour() -> (
+    None
+):
+    rig = await backed_up()
+    since = rig.clock().replace(microsecond=0)
+    ill = Ailing("first-sync", "", since)
+    await asyncio.sleep(1700)
+    await beat(rig, failing=[ill], last_healthy=None)
+    assert await findings_of(rig) == []
+    await asyncio.sleep(200)
+    await beat(rig, failing=[ill], last_healthy=None)
+    assert await findings_of(rig) == [SaysIll("first-sync", "", since)]
+
+
 async def test_a_heartbeat_from_the_future_is_a_finding() -> None:
     rig = await backed_up()
     await beat(rig, -HOUR)
