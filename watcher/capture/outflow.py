@@ -164,6 +164,7 @@ class Outflow:
         context = self._context
         reader = Reader(
             context.api,
+            self._grounds.cluster_uid,
             context.store,
             context.layout,
             self.ledger,

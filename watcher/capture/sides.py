@@ -1,8 +1,9 @@
 """Reads both sides of a comparison: the bucket by its listing, the cluster by its lists.
 
-Exists so that reconcile.py only judges. Promises: a kind that cannot be listed is named as unread
-and ends nothing; memory is that of comparison.py; the event loop is never held for longer than a
-batch of items takes.
+Exists so that reconcile.py only judges. Promises: nothing is compared with another cluster that
+answers at this one's address; a kind that cannot be listed is named as unread and ends nothing;
+memory is that of comparison.py; the event loop is never held for longer than a batch of items
+takes.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from watcher.bucket.store import Store
 from watcher.capture.comparison import Comparison
 from watcher.capture.intake import Intake
 from watcher.capture.served import Kinds
+from watcher.cluster import client
 from watcher.cluster.api import API
 from watcher.cluster.client import Item
 from watcher.cluster.relist import relist
@@ -61,9 +63,10 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """selector: a label selector. md5: whether ETags are MD5s."""
+    """cluster_uid: the claim's. selector: a label selector. md5: whether ETags are MD5s."""
 
     api: API
+    cluster_uid: str
     store: Store
     layout: Layout
     ledger: Ledger
@@ -73,7 +76,13 @@ class Reader:
     random: Random
 
     async def read(self) -> Sides:
-        """Raises BucketError."""
+        """Raises ClusterError and BucketError."""
+        found = await client.cluster_uid(self.api)
+        if found != self.cluster_uid:
+            raise ClusterError(
+                f"another cluster answers at this address: its UID is {found},"
+                f" the backup is of the one with UID {self.cluster_uid}"
+            )
         keys = sorted(key for kind in self.ledger.kinds() for key in self.ledger.keys_of(kind))
         sides = Sides(Comparison(keys))
         await self._list_bucket(sides)
