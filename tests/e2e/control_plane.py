@@ -199,12 +199,14 @@ class ControlPlane:
         until(lambda: self.api().answers("/readyz"), "API server with etcd back")
         return copy
 
-    def restore(self, snapshot: Path) -> None:
-        """Go back in time: resourceVersions are lower than before, and then used again."""
+    def restore(self, snapshot: Path | None) -> None:
+        """Go back in time: resourceVersions are lower than before, and then used again. None: back
+        to an empty etcd, and so another cluster (another UID) at the same address."""
         for name in reversed(list(self._running)):
             self._running.pop(name).kill()
         shutil.rmtree(self._data)
-        shutil.copytree(snapshot, self._data)
+        if snapshot:
+            shutil.copytree(snapshot, self._data)
         self._start_etcd()
         self.start_apiserver()
         if self.has_controllers:

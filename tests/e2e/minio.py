@@ -53,6 +53,14 @@ class Bucket:
         listed = self.client().list_objects(self.name, prefix, recursive=True)
         return {str(entry.object_name): str(entry.etag).strip('"') for entry in listed}
 
+    def deleted(self, prefix: str = "") -> set[str]:
+        """Keys that were ever deleted, even if that was made good: of a versioned bucket, where a
+        DELETE leaves its mark."""
+        versions = self.client().list_objects(
+            self.name, prefix, recursive=True, include_version=True
+        )
+        return {str(version.object_name) for version in versions if version.is_delete_marker}
+
     def read(self, key: str) -> bytes:
         """Raises minio.error.S3Error."""
         answer = self.client().get_object(self.name, key)

@@ -49,7 +49,14 @@ class Stall:
     asked: bool = True
 
 
-Fault = Answer | Lose | Stall
+@dataclass(frozen=True, slots=True)
+class Alter:
+    """Pass on another body than the server's, of an answer 200."""
+
+    body: Callable[[bytes], bytes]  # of the body, not compressed
+
+
+Fault = Answer | Lose | Stall | Alter
 
 
 def s3_error(status: int, code: str) -> Answer:
@@ -232,17 +239,20 @@ class Proxy:
         if isinstance(fault, Answer):
             self._note(request.method, path, 0)
             return web.Response(status=fault.status, body=fault.body, headers=fault.headers)
-        if fault and not fault.asked:
+        if isinstance(fault, Lose | Stall) and not fault.asked:
             self._note(request.method, path, 0)
             return await self._no_answer(request, fault)
         status = 0
         try:
-            async with self._ask(request, body) as answer:
+            plain = isinstance(fault, Alter)
+            async with self._ask(request, body, plain=plain) as answer:
                 status = answer.status
                 self._note(request.method, path, status)
-                if fault:
+                if isinstance(fault, Lose | Stall):
                     await answer.read()
                     return await self._no_answer(request, fault)
+                if isinstance(fault, Alter) and status == 200:
+                    return await _altered(answer, fault)
                 return await self._pass_on(request, answer, _Stream(path))
         except aiohttp.ClientError:  # the server's end broke, or our client's
             if not status:
@@ -259,14 +269,14 @@ class Proxy:
     def _note(self, method: str, path: str, status: int) -> None:
         self._seen.append(Seen(method, path, status))
 
-    def _ask(self, request: web.Request, body: bytes) -> Any:
+    def _ask(self, request: web.Request, body: bytes, *, plain: bool) -> Any:
+        """plain: ask for an answer that is not compressed."""
+        dropped = _PER_CONNECTION | ({"accept-encoding"} if plain else set())
         return self._session.request(
             request.method,
             URL(self._upstream + request.raw_path, encoded=True),
             data=body or None,
-            headers=[
-                (n, v) for n, v in request.headers.items() if n.lower() not in _PER_CONNECTION
-            ],
+            headers=[(n, v) for n, v in request.headers.items() if n.lower() not in dropped],
             allow_redirects=False,
         )
 
@@ -297,6 +307,12 @@ class Proxy:
         if isinstance(fault, Stall):
             await self._cleared.wait()
         return _drop(request)
+
+
+async def _altered(answer: aiohttp.ClientResponse, fault: Alter) -> web.Response:
+    body = fault.body(await answer.read())
+    kept = {n: v for n, v in answer.headers.items() if n.lower() == "content-type"}
+    return web.Response(status=answer.status, body=body, headers=kept)
 
 
 def _drop(request: web.Request) -> web.StreamResponse:

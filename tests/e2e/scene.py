@@ -65,10 +65,7 @@ class Scene:
     @property
     def deleted(self) -> set[str]:
         """Keys of files that were ever deleted."""
-        versions = self.bucket.client().list_objects(
-            self.bucket.name, PREFIX, recursive=True, include_version=True
-        )
-        return {str(version.object_name) for version in versions if version.is_delete_marker}
+        return self.bucket.deleted(PREFIX)
 
     def stored(self, name: str) -> bool:
         return self.maps.key(name) in self.bucket.etags(PREFIX)

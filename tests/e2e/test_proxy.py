@@ -14,7 +14,7 @@ from minio.error import S3Error
 from tests.e2e.api import API, APIError, Object
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.minio import Bucket
-from tests.e2e.proxy import Answer, Lose, Proxy, Stall, s3_error, status_error
+from tests.e2e.proxy import Alter, Answer, Lose, Proxy, Stall, s3_error, status_error
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
@@ -138,3 +138,20 @@ def test_a_cut_watch_ends_in_the_middle_of_a_line(plane: ControlPlane, proxy: Pr
         change(plane, "half seen")
         with pytest.raises(BROKEN):
             pytest.fail(f"a whole line: {watch.read()!r}")
+
+
+def test_an_altered_answer_is_the_servers_own_but_for_its_body(
+    plane: ControlPlane, proxy: Proxy
+) -> None:
+    """Also where the server would have compressed it."""
+
+    def emptied(body: bytes) -> bytes:
+        return json.dumps({**json.loads(body), "items": []}).encode()
+
+    change(plane, "long " * 50_000)
+    through = API(proxy.url, plane.api().token, plane.ca_file)
+    proxy.inject(Alter(emptied), path=f"{MAPS}$", times=1)
+    altered, true = through.get(MAPS), through.get(MAPS)
+    assert altered["items"] == []
+    assert altered["kind"] == true["kind"] == "ConfigMapList"
+    assert true["items"]

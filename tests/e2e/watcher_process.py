@@ -4,7 +4,9 @@ Exists so that what is proven is the program, not its parts. Settings are given 
 DESIGN.md section 9 with underscores: `debounce="1s"` becomes DEBOUNCE=1s.
 """
 
+import os
 import signal
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -40,14 +42,7 @@ class Watcher:
             "watcher",
             [sys.executable, "-m", "watcher", *(arguments or ("run",))],
             log=folder / "watcher.log",
-            env={
-                "KUBECONFIG": str(kubeconfig),
-                "CLUSTER_DOMAIN": DOMAIN,
-                "CLUSTER_NAME": CLUSTER,
-                "HTTP_PORT": str(port),
-                **(_bucket_settings(bucket) if bucket else {}),
-                **{name.upper(): value for name, value in (settings or {}).items()},
-            },
+            env={**_environment(kubeconfig, bucket, settings or {}), "HTTP_PORT": str(port)},
         )
 
     @property
@@ -82,6 +77,11 @@ class Watcher:
             return error.code
         except OSError:
             return None
+
+    def page(self) -> str:
+        """The status page, as HTML."""
+        with urllib.request.urlopen(self.url, timeout=10) as answer:
+            return str(answer.read().decode())
 
     def metrics(self) -> dict[str, float]:
         """Sample -> value: `watcher_objects{side="cluster"}`, labels in alphabetical order."""
@@ -128,6 +128,34 @@ def running(
         yield watcher
     finally:
         watcher.kill()
+
+
+def command(
+    kubeconfig: Path | None, bucket: Bucket, *arguments: str, **settings: str
+) -> "subprocess.CompletedProcess[str]":
+    """A `watcher` command that ends by itself, with what it printed. kubeconfig None: it needs
+    no cluster, and has none."""
+    return subprocess.run(
+        [sys.executable, "-m", "watcher", *arguments],
+        env={**os.environ, **_environment(kubeconfig, bucket, settings)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def _environment(
+    kubeconfig: Path | None, bucket: Bucket | None, settings: Mapping[str, str]
+) -> dict[str, str]:
+    return {
+        "KUBECONFIG": str(kubeconfig or os.devnull),
+        "CLUSTER_DOMAIN": DOMAIN,
+        "CLUSTER_NAME": CLUSTER,
+        **(_bucket_settings(bucket) if bucket else {}),
+        **{name.upper(): value for name, value in settings.items()},
+    }
 
 
 def _bucket_settings(bucket: Bucket) -> dict[str, str]:
