@@ -1,13 +1,14 @@
 """Objects that a complete list did not show: may their files be deleted?
 
 Exists because a list that came back whole can still be wrong: another cluster behind the same
-address, an aggregated API that is warming up, an etcd put back in time. Promises: a file is
-deleted by absence only after the cluster, whose kube-system UID is still the claim's, answered for
-that very object that it is not there (an aggregated API twice, a minute apart; of a kind that is
-not served: that no CRD and no APIService stands for it), and only if no state of the object arrived
-meanwhile. A question without an answer is asked again, for ever. Nothing is asked before each kind
-was listed; then all answers are judged together, so that many at once are noticed (judge.py). What
-is held stays in the bucket until the object shows up again or an operator decides.
+address, an aggregated API that is warming up, an etcd put back in time. Promises: a file is deleted
+by absence only after the cluster, whose kube-system UID is still the claim's, answered for that
+very object that it is not there (an aggregated API twice, a minute apart; of a kind that is not
+served: that no CRD and no APIService stands for it), not from an older past than what we were told
+before, and only if no state of the object arrived meanwhile. A question without an answer is asked
+again, for ever. Nothing is asked before each kind was listed; then all answers are judged together,
+so that many at once are noticed (judge.py). What is held stays in the bucket until the object shows
+up again or an operator decides.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from random import Random
 
 from watcher.backoff import Backoff
-from watcher.bucket.held import ANOTHER_CLUSTER, MANY, SETTINGS, Orders
+from watcher.bucket.held import ANOTHER_CLUSTER, HISTORY_LOST, MANY, SETTINGS, Orders
 from watcher.capture.breaker import kind_of
 from watcher.capture.change import Deleted
 from watcher.capture.holds import Holds
@@ -24,6 +25,7 @@ from watcher.capture.judge import Judge
 from watcher.cluster import client, discovery
 from watcher.cluster.api import API
 from watcher.cluster.client import Item
+from watcher.cluster.phases import is_older
 from watcher.errors import BucketError, ClusterError
 from watcher.logs import Log
 from watcher.objects.ref import FROZEN_GROUPS, APIResource
@@ -68,6 +70,7 @@ class Absence:
         *,
         may_judge: Callable[[], bool],
         resource_of: Callable[[str], APIResource | None],
+        told: Callable[[APIResource], str],
         identify: Callable[[str], Awaitable[tuple[str, str]]],
         delete: Callable[[str, APIResource, Deleted], None],
         found: Callable[[str, APIResource, Item], None],
@@ -75,15 +78,18 @@ class Absence:
         random: Random,
     ) -> None:
         """may_judge: whether each kind is listed, or cannot be. resource_of: the kind that a kind
-        segment stands for; None: it is not served. identify: a key's namespace and name; may raise
-        BucketError (a cut name is read from the file). delete: told of keys whose absence is proven
-        or whose deletion was allowed. found: told of objects that are there, after all."""
+        segment stands for; None: it is not served. told: up to which resourceVersion we were told
+        of a kind: an older answer shows that etcd lost history. identify: a key's namespace and
+        name; may raise BucketError (a cut name is read from the file). delete: told of keys whose
+        absence is proven or whose deletion was allowed. found: told of objects that are there,
+        after all."""
         self._api = api
         self._cluster_uid = cluster_uid
         self._holds = holds
         self._judge = judge
         self._may_judge = may_judge
         self._resource_of = resource_of
+        self._told = told
         self._identify = identify
         self._delete = delete
         self._found = found
@@ -251,7 +257,7 @@ class Absence:
             self._count_unanswered([key])
             return False
         if self._suspects.get(key) is not suspect:
-            return True  # a state arrived while we asked
+            return True  # a state arrived while we asked, or it is held
         if item is not None:
             del self._suspects[key]
             self._found(key, suspect.resource, item)
@@ -267,7 +273,10 @@ class Absence:
                 raise ClusterError("its kind is not served, though something stands for it")
             return None
         namespace, name = await self._identify(key)
-        return await client.find_one(self._api, suspect.resource, namespace, name)
+        item, version = await client.look_for(self._api, suspect.resource, namespace, name)
+        if item is None and is_older(version, self._told(suspect.resource)):
+            self.hold([key], HISTORY_LOST)
+        return item
 
     async def _kinds(self, keys: list[str]) -> _Kinds:
         suspects = [self._suspects[key] for key in keys if key in self._suspects]

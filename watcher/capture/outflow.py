@@ -66,6 +66,7 @@ class Outflow:
             Judge(context.api, grounds.ledger, self.holds, settings.max_delete_ratio),
             may_judge=may_judge,
             resource_of=lambda segment: kinds().resource_of(segment),
+            told=lambda resource: kinds().told(resource),
             identify=self._identify,
             delete=self._delete,
             found=self._found,

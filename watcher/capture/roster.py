@@ -120,6 +120,10 @@ class Roster:
         followed = self._followed.get(identity(resource))
         return followed.intake if followed else None
 
+    def told(self, resource: APIResource) -> str:
+        followed = self._followed.get(identity(resource))
+        return followed.informer.anew.known if followed else ""
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._list_again_what_overflowed(group))

@@ -26,6 +26,9 @@ class Kinds(Protocol):
     def resource_of(self, segment: str) -> APIResource | None:
         """The kind that a kind segment stands for; None: it is not served, as far as we know."""
 
+    def told(self, resource: APIResource) -> str:
+        """The resourceVersion up to which we were told of this kind; "" where nobody follows it."""
+
     def serves(self, segment: str) -> bool:
         """Whether this kind segment is served, or may be."""
 
@@ -50,6 +53,9 @@ class Served:
 
     def resource_of(self, segment: str) -> APIResource | None:
         return resource_of(segment, self.discovery)
+
+    def told(self, resource: APIResource) -> str:
+        return ""
 
     def serves(self, segment: str) -> bool:
         return not can_tell_about(segment, self.discovery) or self.resource_of(segment) is not None

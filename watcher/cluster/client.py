@@ -133,7 +133,15 @@ async def watch(
 
 
 async def find_one(api: API, resource: APIResource, namespace: str, name: str) -> Item | None:
-    """The object of this name, None if the API server says that there is none. Raises ClusterError.
+    """The object of this name; None: the API server has none. Raises ClusterError."""
+    item, _ = await look_for(api, resource, namespace, name)
+    return item
+
+
+async def look_for(
+    api: API, resource: APIResource, namespace: str, name: str
+) -> tuple[Item | None, str]:
+    """The same, and the resourceVersion at which that was so. Raises ClusterError.
 
     Servers that ignore field selectors (some aggregated APIs do) answer with more items: only one
     of the very name counts.
@@ -145,9 +153,10 @@ async def find_one(api: API, resource: APIResource, namespace: str, name: str) -
         answer = orjson.loads(body)
         items = answer["items"] or []
         matching = [item for item in items if item["metadata"]["name"] == name]
+        version = str((answer.get("metadata") or {}).get("resourceVersion") or "")
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise ClusterError(f"the answer to a list of {resource.label} is not a list") from None
-    return matching[0] if matching else None
+    return matching[0] if matching else None, version
 
 
 async def cluster_uid(api: API) -> str:

@@ -100,12 +100,12 @@ def step(phase: Phase, outcome: Page | Watched | Failed) -> Step:
     """The next phase. `outcome` answers the request that `phase` stands for."""
     match phase, outcome:
         case Listing(trusted=trusted, known=known), Page(resource_version, token):
-            trusted = trusted and not _is_older(resource_version, known)
+            trusted = trusted and not is_older(resource_version, known)
             if token:
                 return Step(replace(phase, token=token, trusted=trusted))
             return Step(Watching(resource_version), complete=True, trusted=trusted)
         case Probing(ours), Page(theirs, _):
-            if _is_older(theirs, ours):
+            if is_older(theirs, ours):
                 return Step(Listing(trusted=False, known=ours), restart="history-lost")
             return Step(Watching(ours))
         case Watching(), Watched(resource_version, events, seconds, None, bookmarks):
@@ -171,7 +171,7 @@ def _may_have_lost_history(error: ClusterError) -> bool:
     return not isinstance(error, StatusError) or error.status >= 500
 
 
-def _is_older(theirs: str, ours: str) -> bool:
+def is_older(theirs: str, ours: str) -> bool:
     """Whether their version is behind ours. Versions are numbers (KEP-5504), those of some
     aggregated APIs are not: nothing can be said of these."""
     return theirs.isdigit() and ours.isdigit() and int(theirs) < int(ours)

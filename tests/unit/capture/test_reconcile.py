@@ -113,6 +113,23 @@ async def test_a_clock_that_is_put_back_does_not_put_off_the_next_one() -> None:
         await next_report(rig)
 
 
+async def test_what_went_with_lost_history_is_held_though_no_watch_has_noticed_yet() -> None:
+    rig = filled(5)
+    snapshot = rig.cluster.snapshot()
+    async with rig.running():
+        await next_report(rig)
+        rig.cluster.create(config_map("lost"))
+        await asyncio.sleep(20)
+        rig.cluster.faults.unauthorized(4, label="configmaps")
+        rig.cluster.faults.end_watches("configmaps")
+        await asyncio.sleep(0.1)
+        rig.cluster.restore(snapshot)  # then it watches from a version of the future: silence
+        report = await next_report(rig)
+        await asyncio.sleep(10)
+        assert "default/configmap/lost.yaml" in rig.files()
+        assert report["held"] == 1
+
+
 async def test_what_changes_all_the_time_is_no_drift() -> None:
     rig = filled()
     async with rig.running():
