@@ -75,4 +75,6 @@ def for_promtool(path: Path) -> dict[str, Any]:
             for alert in expected["exp_alerts"]:
                 alert["exp_labels"] |= rule["labels"]
                 alert["exp_annotations"] = rule["annotations"] | alert["exp_annotations"]
-    return {"rule_files": [str(ALERTS)], **whole}
+    # Without it promtool takes groups in any order, and alerts may see what was recorded before.
+    order = [group["name"] for group in load()["groups"]]
+    return {"rule_files": [str(ALERTS)], "group_eval_order": order, **whole}

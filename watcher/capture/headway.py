@@ -62,19 +62,19 @@ class Headway:
         Not `patient`: raises ClusterError or BucketError when nothing moves any more.
         """
         clock = asyncio.get_running_loop().time
-        listed_at: float | None = None
+        known_at: float | None = None  # what is to be written or deleted
         moved, moved_at = (-1, -1), clock()
         while not stop.is_set():
             await asyncio.sleep(POLL)
             now = clock()
-            if not self.all_listed():
-                listed_at = None
-            elif listed_at is None:
-                listed_at = now
-            elif not self.pending.older_than(listed_at) and self.absence.settled:
+            if not (self.all_listed() and self.absence.settled):
+                known_at = None
+            elif known_at is None:
+                known_at = now
+            elif not self.pending.older_than(known_at):
                 self.synced = True
                 return
-            if (done := self._steps(listed_at)) != moved:
+            if (done := self._steps(known_at)) != moved:
                 moved, moved_at = done, now
             elif not patient and now - moved_at > _GIVES_UP:
                 self._raise_why_nothing_moves()
@@ -157,11 +157,11 @@ class Headway:
             seconds=seconds,
         )
 
-    def _steps(self, listed_at: float | None) -> tuple[int, int]:
+    def _steps(self, known_at: float | None) -> tuple[int, int]:
         """What differs while the first sync moves, however much else happens in the cluster."""
         taken = sum(intake.taken for intake in self.roster.intakes)
-        if listed_at is not None:
-            return taken, self.pending.older_than(listed_at)
+        if known_at is not None:
+            return taken, self.pending.older_than(known_at)
         return taken, self.writer.written + self.writer.deleted + self.writer.unchanged
 
     def _raise_why_nothing_moves(self) -> None:

@@ -214,7 +214,7 @@ class Outflow:
             raise BucketError(f"{key} is {error}") from error
 
     def _delete(self, key: str, resource: APIResource, how: Deleted) -> None:
-        self.pending.offer(Change(key, resource, how), self._time())
+        self.pending.offer(Change(key, resource, how), self._time(), at_once=True)
 
     def _found(self, key: str, resource: APIResource, item: Item) -> None:
         intake = self._kinds().intake_of(resource)

@@ -354,3 +354,13 @@ async def test_an_aggregated_api_must_deny_an_object_twice_a_minute_apart() -> N
         assert "default/widget.example.com/w.yaml" in rig.files()
         await asyncio.sleep(40)
         assert "default/widget.example.com/w.yaml" not in rig.files()
+
+
+async def test_a_start_is_ready_only_when_what_went_meanwhile_is_gone_from_the_bucket() -> None:
+    rig = Rig()
+    rig.cluster.create(config_map("a"))
+    rig.cluster.create(config_map("b"))
+    await rig.once()
+    rig.cluster.delete("configmaps", "default", "a")
+    async with rig.running():
+        assert rig.equal()
