@@ -37,7 +37,7 @@ run: install
 
 ## make test     the fast tests: no network, no real parts
 test: install
-	$(BIN)/python -m pytest -q -m "not e2e"
+	$(BIN)/python -m pytest -q -m "not e2e" -n logical
 
 ## make simulate the simulation by hand; SEEDS=100000
 simulate: install
@@ -45,7 +45,7 @@ simulate: install
 
 ## make e2e      the tests on a real API server and a real MinIO, built on first use (needs Go)
 e2e: parts
-	$(BIN)/python -m pytest -q tests/e2e
+	$(BIN)/python -m pytest -q -m e2e
 
 ## make parts    build those real parts
 parts: install

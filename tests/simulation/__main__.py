@@ -3,95 +3,88 @@
 Exists for `make simulate`, for the tests that play a share of it, and for whoever has a failing
 seed: `--first SEED --seeds 1` replays it, each time the same. (Sets of strings have an order that
 the hash seed of Python decides, so a run with another one than 0 starts itself anew.) Exit 1 if a
-seed failed.
+seed failed, or with `--mutants` if a bug that was put in was not caught.
 """
 
 import os
 import sys
 import time
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from contextlib import ExitStack
-from itertools import islice
 
-from tests.simulation.mutants import MUTANTS
-from tests.simulation.play import Outcome, play_seed, shortened
+from tests.simulation.mutants import LAST_CAUGHT_BY, MUTANTS
+from tests.simulation.play import Outcome, shortened
+from tests.simulation.seeds import outcomes
 
-_SHARE = 5  # seeds that a worker takes at once
 _PROGRESS = 10.0  # seconds between two lines of it
 _SHORTENED = 3  # failures
+_CRASHES = ("ended", "swallowed")  # a bug that breaks the program would be caught by any test
 
 
 def main() -> int:
     parser = ArgumentParser("tests.simulation", formatter_class=ArgumentDefaultsHelpFormatter)
     parser.add_argument("--seeds", type=int, default=200, help="how many to play")
-    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--first", type=int, help="the first of them (0)")
     parser.add_argument("--seconds", type=float, help="end then, however many are left")
     parser.add_argument("--least", type=int, default=0, help="play so many however long it takes")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument(
-        "--mutant", choices=sorted(MUTANTS), help="a bug to put in; ends when found"
+        "--mutants",
+        nargs="*",
+        metavar="NAME",
+        help="put in these bugs (all), one at a time; is each caught by so many seeds? Without"
+        " --first begin with the seed that caught it last",
     )
-    parser.add_argument("--digests", action="store_true", help="print each seed's trace's digest")
+    parser.add_argument("--digests", action="store_true", help="print each trace's digest")
     chosen = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])
+    return _play(chosen) if chosen.mutants is None else _mutate(chosen)
+
+
+def _play(chosen: Namespace) -> int:
     began = said = time.monotonic()
-    seeds = range(chosen.first, chosen.first + chosen.seeds)
+    first = chosen.first or 0
+    seeds = range(first, first + chosen.seeds)
     played = events = 0
     failed: list[Outcome] = []
-    with ExitStack() as mutations:
-        if chosen.mutant:
-            mutations.enter_context(MUTANTS[chosen.mutant]())
-        for outcome in _outcomes(seeds, chosen.jobs):
-            played += 1
-            events += outcome.events
-            if chosen.digests:
-                print(outcome.plan.seed, outcome.digest)
-            if outcome.failure:
-                failed.append(outcome)
-                print(f"seed {outcome.plan.seed}: {outcome.failure}", flush=True)
-                if chosen.mutant:
-                    break
-            now = time.monotonic()
-            if now - said > _PROGRESS:
-                said = now
-                print(f"{played} of {len(seeds)} seeds, {len(failed)} failed", flush=True)
-            if chosen.seconds and now - began > chosen.seconds and played >= chosen.least:
-                break
-        for outcome in [] if chosen.mutant else failed[:_SHORTENED]:
-            print(f"\n{shortened(outcome).report()}", flush=True)
+    for outcome in outcomes(seeds, chosen.jobs):
+        played += 1
+        events += outcome.events
+        if chosen.digests:
+            print(outcome.plan.seed, outcome.digest)
+        if outcome.failure:
+            failed.append(outcome)
+            print(f"seed {outcome.plan.seed}: {outcome.failure}", flush=True)
+        now = time.monotonic()
+        if now - said > _PROGRESS:
+            said = now
+            print(f"{played} of {len(seeds)} seeds, {len(failed)} failed", flush=True)
+        if chosen.seconds and now - began > chosen.seconds and played >= chosen.least:
+            break
+    for outcome in failed[:_SHORTENED]:
+        print(f"\n{shortened(outcome).report()}", flush=True)
     seconds = time.monotonic() - began
     print(f"{played} seeds, {events} events in {seconds:.0f} s: {len(failed)} failed")
     return 1 if failed else 0
 
 
-def _outcomes(seeds: range, jobs: int) -> Iterator[Outcome]:
-    """In the order of the seeds."""
-    if jobs == 1:
-        yield from map(play_seed, seeds)
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        try:
-            left = iter(seeds)
-            waiting = [pool.submit(_play, share) for share in _shares(left, 4 * jobs)]
-            while waiting:
-                yield from waiting.pop(0).result()
-                waiting += [pool.submit(_play, share) for share in _shares(left, 1)]
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _shares(seeds: Iterator[int], n: int) -> Iterator[list[int]]:
-    for _ in range(n):
-        if share := list(islice(seeds, _SHARE)):
-            yield share
-
-
-def _play(seeds: list[int]) -> list[Outcome]:
-    return [play_seed(seed) for seed in seeds]
+def _mutate(chosen: Namespace) -> int:
+    survivors = 0
+    for name in chosen.mutants or MUTANTS:
+        first = LAST_CAUGHT_BY.get(name, 0) if chosen.first is None else chosen.first
+        with ExitStack() as bug:
+            bug.enter_context(MUTANTS[name]())
+            for outcome in outcomes(range(first, first + chosen.seeds), chosen.jobs, share=1):
+                if outcome.failure and not outcome.failure.startswith(_CRASHES):
+                    print(f"{name}: caught by seed {outcome.plan.seed}: {outcome.failure}")
+                    break
+            else:
+                survivors += 1
+                print(f"{name}: SURVIVED {chosen.seeds} seeds from {first} on")
+        sys.stdout.flush()
+    return 1 if survivors else 0
 
 
 if __name__ == "__main__":

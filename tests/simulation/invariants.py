@@ -6,7 +6,7 @@ by the name under which a breach is reported:
 
 - deletes on a doubt: a DELETE leaves though the object was not really absent since the state that
   the bucket holds, nor since the process began; or it is absent only because etcd was put back
-  under a process that watched the kind before, or that finds it on record as held
+  under a process that knows more, or that finds it on record as held
 - two at once: a request for a key leaves while one of the same process for it has no answer
 - writes no change: a PUT brings what the key holds already, and nothing gave a reason to doubt it
 - never was: a PUT brings a file that is no state of this object
@@ -34,7 +34,8 @@ class Life:
     instance: str
     began: float  # loop time
     restored: int  # how often etcd had been put back by then
-    watches: dict[str, int] = field(default_factory=dict)  # kind segment -> the same, at its first
+    watches: dict[str, int] = field(default_factory=dict)  # kind segment -> last version asked for
+    knew: dict[str, int] = field(default_factory=dict)  # the same, when etcd was put back
     deceived: bool = False  # a listing lied, or another cluster answered
     dead: bool = False
     released: float | None = None  # loop time of the request to stop
@@ -62,7 +63,7 @@ class Found:
 class Judge:
     truth: Truth
     lives: list[Life] = field(default_factory=list)
-    late: bool = False  # whether a request landed after its sender had given it up
+    late: set[str] = field(default_factory=set)  # keys of requests that landed when given up
     breaches: list[str] = field(default_factory=list)
 
     def breach(self, what: str) -> None:
@@ -116,7 +117,8 @@ class Judge:
         for other in self.lives:
             if late or other is not life:
                 other.doubtful.add(key)
-        self.late = self.late or late
+        if late:
+            self.late.add(key)
         if operation == "PUT" and after and after is not before:
             self._may_put(life, key, before, after, late=late)
 
@@ -125,12 +127,10 @@ class Judge:
     ) -> None:
         last = self.truth.last(key)
         if last and last.lost:
-            since = life.watches.get(key.split("/")[1])
-            went = self.truth.lost[key]
-            # Once the versions have caught up, or another cluster's were shown under this address,
-            # nobody can tell it any more.
-            hidden = self.truth.version() >= self.truth.heads[went] or life.deceived
-            knew = (since is not None and since < went and not hidden) or key in held()
+            # Once etcd has come as far again as it was, nobody can tell any more; nor can who was
+            # shown another cluster's versions.
+            told = 0 if life.deceived else life.knew.get(key.split("/")[1], 0)
+            knew = self.truth.version < told or key in held()
             if knew and not self._was_absent(life, key, holds):
                 self.breach(f"deletes on a doubt: {life} DELETE {key}, which etcd lost")
         elif not self._was_absent(life, key, holds):

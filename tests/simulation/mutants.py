@@ -5,12 +5,12 @@ classes, a mistake that somebody could make tomorrow; test_mutants.py says how m
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from watcher.bucket import loading, record
+from watcher.bucket import loading, owner, record
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import Entry
 from watcher.bucket.loading import Loaded
@@ -25,7 +25,7 @@ from watcher.cluster import client, phases
 from watcher.cluster.client import Event, PageEnd
 from watcher.cluster.informer import Informer
 from watcher.cluster.phases import Watched, Watching
-from watcher.errors import BucketUnreachableError, ClusterError
+from watcher.errors import BucketUnreachableError
 from watcher.objects.content import Content
 
 Mutant = Callable[[], AbstractContextManager[object]]
@@ -137,16 +137,9 @@ def checkpoint_believed() -> AbstractContextManager[object]:
     return patch.object(loading, "_remember", remember)
 
 
-def other_cluster_believed() -> AbstractContextManager[object]:
-    """Whoever answers at the address is taken for the cluster of the claim."""
-    whole = Absence._ask_all
-
-    async def ask_all(self: Absence, keys: list[str]) -> bool:
-        with suppress(ClusterError):
-            self._cluster_uid = await client.cluster_uid(self._api)
-        return await whole(self, keys)
-
-    return patch.object(Absence, "_ask_all", ask_all)
+def owner_not_compared() -> AbstractContextManager[object]:
+    """Whoever answers at the address may write to the prefix."""
+    return patch.object(owner, "_check_ours", lambda found, ours, key: None)
 
 
 def terminating_written() -> AbstractContextManager[object]:
@@ -157,7 +150,7 @@ def terminating_written() -> AbstractContextManager[object]:
 def held_forgotten() -> AbstractContextManager[object]:
     """What went with lost history is not remembered, and deleted after the next list."""
 
-    def hold(self: Absence, keys: Any) -> None:
+    def hold(self: Absence, keys: Iterable[str], why: str) -> None:
         for key in keys:
             self._suspects.pop(key, None)
 
@@ -166,12 +159,12 @@ def held_forgotten() -> AbstractContextManager[object]:
 
 def older_list_trusted() -> AbstractContextManager[object]:
     """Nobody looks whether etcd went back in time."""
-    return patch.object(phases, "_is_older", lambda theirs, ours: False)
+    return patch.object(phases, "is_older", lambda theirs, ours: False)
 
 
 def stale_discovery_believed() -> AbstractContextManager[object]:
     """The kinds of a group that nobody answers for are taken for removed."""
-    return patch.object(roster, "_can_tell_about", lambda segment, discovery: True)
+    return patch.object(roster, "can_tell_about", lambda segment, discovery: True)
 
 
 @contextmanager
@@ -199,11 +192,29 @@ MUTANTS: dict[str, Mutant] = {
         deleted_while_pending,
         retry_wins_over_newer,
         checkpoint_believed,
-        other_cluster_believed,
+        owner_not_compared,
         terminating_written,
         held_forgotten,
         older_list_trusted,
         stale_discovery_believed,
         left_out_stays,
     )
+}
+
+# Where to begin, to save time: from seed 0 on it takes some minutes to catch them all. (`make e2e`
+# does that; a change of the plans or of the program moves these seeds.)
+LAST_CAUGHT_BY = {
+    "version_before_hand_over": 142,
+    "unknown_outcome_not_retried": 34,
+    "no_doubt_after_sending": 59,
+    "dropped_against_doubt": 59,
+    "no_second_question": 11,
+    "deleted_while_pending": 9,
+    "retry_wins_over_newer": 305,
+    "checkpoint_believed": 12,
+    "owner_not_compared": 19,
+    "held_forgotten": 92,
+    "older_list_trusted": 77,
+    "stale_discovery_believed": 126,
+    "left_out_stays": 21,
 }

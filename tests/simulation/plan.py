@@ -77,11 +77,19 @@ class _Draw:
     def __init__(self, random: Random, sizes: Sizes) -> None:
         self.random = random
         self.sizes = sizes
+        self.favourites = [self._any_object() for _ in range(random.randint(1, 6))]
 
     def namespace(self) -> str:
         return f"ns{self.random.randrange(self.sizes.namespaces)}"
 
     def object(self) -> tuple[str, str, str]:
+        """Most bugs need several things to happen to one object."""
+        return self._any_object() if self.random.random() < 0.4 else self._favourite()
+
+    def _favourite(self) -> tuple[str, str, str]:
+        return self.random.choice(self.favourites)
+
+    def _any_object(self) -> tuple[str, str, str]:
         name = f"n{self.random.randrange(self.sizes.names)}"
         if self.random.random() < 0.1:
             return self.random.choice(CLUSTER_SCOPED), "", name
@@ -101,6 +109,10 @@ class _Draw:
         seconds: float = longest ** self.random.random()
         return round(seconds, 3)
 
+    def moment(self) -> float:
+        """As long as a burst, or a request."""
+        return round(self.random.uniform(0, 4), 3)
+
     def n(self, most: int) -> int:
         return self.random.randint(1, most)
 
@@ -113,12 +125,14 @@ WORK: dict[str, tuple[float, _Args]] = {
     "delete": (2.5, lambda d: d.object()),
     "recreate": (0.7, lambda d: (*d.object(), d.value())),
     "there_and_back": (1.0, lambda d: (*d.object(), d.value())),
+    "flap": (1.5, lambda d: (*d.object(), d.value(), d.moment())),
     "churn": (1.5, lambda d: d.object()),
     "finish": (0.4, lambda d: d.object()),
     "own": (0.4, lambda d: d.object()),
     "leave_out": (0.4, lambda d: d.object()),
     "take_in": (0.4, lambda d: d.object()),
     "protect": (0.6, lambda d: d.object()),
+    "end_slowly": (0.4, lambda d: (*d.object(), d.value())),
     "release": (0.5, lambda d: d.object()),
     "add_namespace": (0.7, lambda d: (d.namespace(),)),
     "delete_namespace": (0.25, lambda d: (d.namespace(),)),
@@ -145,7 +159,7 @@ FAULTS: dict[str, tuple[float, _Args]] = {
     "no_answer": (0.3, lambda d: (d.n(3), d.kind())),
     "away": (0.4, lambda d: (d.seconds(200),)),
     "stale_group": (0.4, lambda d: (d.random.choice(["apps", "batch", "example.com"]),
-                                    d.seconds(400))),
+                                    d.random.choice((d.seconds(100), 700.0)))),
     "snapshot": (0.5, lambda d: ()),
     "restore": (0.3, lambda d: ()),
     "elsewhere": (0.2, lambda d: (d.seconds(900),)),
@@ -162,6 +176,7 @@ FAULTS: dict[str, tuple[float, _Args]] = {
     "kill": (0.8, lambda d: (d.instance(), d.seconds(60))),
     "kill_in_flight": (0.8, lambda d: (d.instance(), d.n(3), d.seconds(60))),
     "stop": (0.5, lambda d: (d.instance(), d.seconds(60))),
+    "wrong_address": (0.2, lambda d: (d.instance(), d.seconds(55))),
     "jump": (0.3, lambda d: (round(d.random.uniform(-40_000, 40_000)),)),
 }  # fmt: skip
 
@@ -176,7 +191,7 @@ def make(seed: int) -> Plan:
         names=random.randint(1, 4),
         page=random.choice((1, 2, 3, 250)),
         bucket_page=random.choice((2, 5, 1000)),
-        processes=1 if random.random() < 0.8 else 2,
+        processes=1 if random.random() < 0.85 else 2,
         debounce=random.choice((0.2, 2.0)),
         max_delay=random.choice((3.0, 15.0)),
         memory=random.choice((20_000, 10_000_000)),
@@ -185,7 +200,7 @@ def make(seed: int) -> Plan:
         conditional=random.random() < 0.8,
         md5=random.random() < 0.8,
         versioned=random.random() < 0.5,
-        nightly=random.random() < 0.4,
+        nightly=random.random() < 0.25,
         rest=random.choices((100.0, 600.0, 3600.0), (0.75, 0.2, 0.05))[0],
     )
     rates = {
@@ -205,8 +220,8 @@ def _steps(random: Random, sizes: Sizes, rates: dict[str, float]) -> list[Step]:
     for what in random.choices(names, weights, k=sizes.steps):
         if random.random() < 0.7:  # the others come at the same moment as the one before
             at += random.expovariate(1 / sizes.gap)
-        if random.random() < 0.02:
-            at += random.uniform(20, 500)  # what takes minutes to go wrong has the time
+        if random.random() < 0.025:
+            at += random.uniform(20, 700)  # what takes minutes to go wrong has the time
         steps.append(Step(round(at, 3), what, known[what][1](draw)))
     return steps
 

@@ -14,10 +14,16 @@ from tests.simulation.plan import Plan, Step, describe, make
 from tests.simulation.story import tell
 from tests.simulation.trace import Trace
 from tests.simulation.virtual import Stuck, run
-from watcher.capture import decisions, roster
+from watcher.capture import decisions, nightly, overview, pulse, roster
 from watcher.cluster import client
 
 _PLAYS = 150  # to make one failure short
+_SELDOM = (  # what is looked at each second or two would be half of the work
+    (roster, "_RELIST_CHECK", 5.0),
+    (decisions, "_POLL", 5.0),
+    (pulse, "_LOOK", 15.0),
+    (overview, "_EVERY", 30.0),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +44,11 @@ def play(plan: Plan) -> Outcome:
     trace = Trace()
     failure = ""
     with ExitStack() as patches:
-        # Small worlds have pages too. What is looked at each second would be half of the work.
-        patches.enter_context(patch.object(client, "PAGE_SIZE", plan.sizes.page))
-        patches.enter_context(patch.object(roster, "_RELIST_CHECK", 5.0))
-        patches.enter_context(patch.object(decisions, "_POLL", 5.0))
+        patches.enter_context(patch.object(client, "PAGE_SIZE", plan.sizes.page))  # small worlds
+        for module, name, seconds in _SELDOM:
+            patches.enter_context(patch.object(module, name, seconds))
+        if not plan.sizes.nightly:  # else it would hide what capture does wrong
+            patches.enter_context(patch.object(nightly, "_FIRST", 1e8))
         try:
             run(tell(plan, trace))
         except (Broken, Stuck) as broken:

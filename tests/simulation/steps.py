@@ -90,6 +90,13 @@ class Steps:
         self._label(label, namespace, name, "value", value)
         self._label(label, namespace, name, "value", before)
 
+    def flap(self, label: str, namespace: str, name: str, value: str, seconds: float) -> None:
+        """Changed, and soon back."""
+        before = self._cluster.get(label, namespace, name)["metadata"]["labels"]["value"]
+        self._label(label, namespace, name, "value", value)
+        back = Step(0.0, "set", (label, namespace, name, before))
+        self._later(seconds, lambda: self.do(back))
+
     def churn(self, label: str, namespace: str, name: str) -> None:
         """What controllers write all day, and nobody wants in a backup."""
         self._churned += 1
@@ -122,6 +129,12 @@ class Steps:
                 content["metadata"]["finalizers"] = [_FINALIZER]
 
         self._edit(label, namespace, name, change)
+
+    def end_slowly(self, label: str, namespace: str, name: str, value: str) -> None:
+        """Deleted, but not gone, and changed meanwhile."""
+        self.protect(label, namespace, name)
+        self.delete(label, namespace, name)
+        self.set(label, namespace, name, value)
 
     def release(self, label: str, namespace: str, name: str) -> None:
         self._edit(label, namespace, name, lambda it: it["metadata"].pop("finalizers", None))
@@ -223,8 +236,7 @@ class Steps:
         self._snapshot = self._cluster.snapshot()
 
     def restore(self) -> None:
-        """etcd is put back to what it was."""
-        self._cluster.restore(self._snapshot)
+        self._world.restore(self._snapshot)
 
     def elsewhere(self, seconds: float) -> None:
         """Another cluster answers at this address for a while."""
@@ -266,6 +278,13 @@ class Steps:
     def stop(self, instance: str, seconds: float) -> None:
         self._world.processes.stop(instance)
         self._later(seconds, lambda: self._world.start(instance))
+
+    def wrong_address(self, instance: str, seconds: float) -> None:
+        """Somebody points it at another cluster, and starts it anew."""
+        self._world.processes.kill(instance)
+        self.elsewhere(seconds)
+        self._later(1.0, lambda: self._world.start(instance))
+        self._later(seconds + 10, lambda: self._world.start(instance))
 
     def jump(self, seconds: float) -> None:
         """The wall clock shows so much more, or less, than it should."""

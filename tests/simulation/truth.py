@@ -46,9 +46,7 @@ class Truth:
         self.history: dict[str, list[State]] = {}
         self.now: dict[str, State] = {}
         self.restored = 0  # how often etcd was put back
-        self.heads: list[int] = [0]  # the version before each of these times
-        self.version: Callable[[], int] = lambda: 0  # the cluster's present one
-        self.lost: dict[str, int] = {}  # key -> which time it went with that
+        self.version = 0  # the newest resourceVersion
         self._clean: dict[str, Clean] = {}
 
     def wants(self, kind: Kind) -> bool:
@@ -71,10 +69,7 @@ class Truth:
     def removed(self, kind: Kind, key: str, *, lost: bool = False) -> None:
         if self.wants(kind):
             namespace, _, name = key.rpartition("/")
-            where = _key(kind, namespace, name)
-            self._record(where, State(_time(), None, lost=lost))
-            if lost:
-                self.lost[where] = self.restored
+            self._record(_key(kind, namespace, name), State(_time(), None, lost=lost))
 
     def last(self, key: str) -> State | None:
         states = self.history.get(key)
@@ -85,8 +80,8 @@ class Truth:
         states = self.history.get(key, [])
         same = [i for i, state in enumerate(states) if state.file == file]
         exact = [i for i in same if states[i].resource_version == resource_version]
-        best = exact or same
-        return best[-1] if best else None
+        # An etcd that is put back makes states anew that were there before: the first one counts.
+        return exact[0] if exact else same[-1] if same else None
 
     def absent_since(self, key: str, after: int) -> bool:
         """Whether the object was really not there, or left out, at any time after that state."""
@@ -132,16 +127,14 @@ class RecordedCluster(Cluster):
     ) -> None:
         self._truth = truth
         super().__init__(clock, seed=seed, kinds=kinds)
-        truth.version = lambda: self.version
 
     def restore(self, snapshot: Snapshot) -> None:
-        head = self.version
         before = {
             (label, key): self._kinds[label] for label in self._kinds for key in self._keys(label)
         }
         super().restore(snapshot)
         self._truth.restored += 1
-        self._truth.heads.append(head)
+        self._truth.version = self.version
         after = {(label, key) for label in self._kinds for key in self._keys(label)}
         for (label, key), kind in before.items():
             if (label, key) not in after:
@@ -155,11 +148,13 @@ class RecordedCluster(Cluster):
 
     def _put(self, kind: Kind, content: Object) -> Object:
         stored = super()._put(kind, content)
+        self._truth.version = self.version
         self._truth.changed(kind, self.get(kind.label, *_place(content)))
         return stored
 
     def _remove(self, kind: Kind, key: str) -> None:
         super()._remove(kind, key)
+        self._truth.version = self.version
         self._truth.removed(kind, key)
 
 

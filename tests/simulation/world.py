@@ -10,11 +10,11 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from random import Random
 
-from bench.cluster import Cluster
+from bench.cluster import Cluster, Snapshot
 from bench.kinds import VERBS, Kind, built_in_kinds
 from bench.memory_api import MemoryAPI, loop_clock
 from tests.memory_store import Fault
-from tests.simulation.bucket import WHO, Bucket
+from tests.simulation.bucket import PREFIX, WHO, Bucket
 from tests.simulation.invariants import Broken, Judge
 from tests.simulation.plan import Plan
 from tests.simulation.processes import Processes
@@ -22,6 +22,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.truth import RecordedCluster, Truth
 from watcher.bucket.layout import kind_segment
 from watcher.cluster.api import Response
+from watcher.cluster.kinds import identity
 from watcher.objects.ref import APIResource
 from watcher.settings import Settings, load
 
@@ -85,10 +86,10 @@ class World:
 
     @property
     def listing_is_needed(self) -> bool:
-        """Whether something happened that only a listing can show, of cluster and bucket."""
+        """Whether something happened that only a listing can show, of cluster and bucket. (Keys of
+        late requests aside: they are known.)"""
         return (
-            self.judge.late
-            or self.was_deceived
+            self.was_deceived
             or self.truth.restored > 0
             or self.left_home > 0
             or not self.judge.alone
@@ -108,8 +109,21 @@ class World:
     def lie(self, pages: int) -> None:
         self._lies += pages
 
+    def restore(self, snapshot: Snapshot) -> None:
+        """etcd is put back to what it was."""
+        told: dict[str, int] = {}
+        for watch in self.cluster.faults.watches:
+            segment = kind_segment(*identity(watch.kind.resource))
+            told[segment] = min(watch.after, told.get(segment, watch.after))
+        for process in self.processes.alive:
+            life = process.life
+            for segment, version in life.watches.items():
+                life.knew[segment] = max(version, told.get(segment, 0))
+        self.cluster.restore(snapshot)
+
     def answer_elsewhere(self) -> None:
-        if self.answering is self.cluster:
+        claimed = self.bucket.found(f"{PREFIX}_meta/owner.json")  # else the other one may claim it
+        if claimed and self.answering is self.cluster:
             self.answering = Cluster(self._right, seed=~self.plan.seed, kinds=_kinds())
             self.left_home = _FOREVER
             for process in self.processes.all:
@@ -176,7 +190,7 @@ class _Road:
     ) -> AbstractAsyncContextManager[Response]:
         world, life = self._world, WHO.get()
         if query and "watch" in query:
-            life.watches.setdefault(_segment(path), world.truth.restored)
+            life.watches[_segment(path)] = int(query["resourceVersion"])
         latency = world.random.uniform(0.0005, 0.01)
         return MemoryAPI(world.answering, latency=latency).get(path, query, headers)
 
