@@ -17,7 +17,7 @@ from watcher.errors import BucketError
 from watcher.logs import Log, Outage
 from watcher.metrics import Metrics
 
-_LOOK = 2.0  # seconds between two looks at our health
+_LOOK = 5.0  # seconds between two looks at our health
 _PAUSE = 10.0  # seconds at least between two beats, and after one that failed
 _JITTER = 0.1  # of the interval: no two writers that watch each other may beat in step
 _PATIENCE = 30.0  # seconds for one beat

@@ -33,7 +33,7 @@ _COLD_LISTS = 8  # kinds listed at the same time
 _INTERVAL = 300.0  # seconds between two looks when nothing rings
 _LOOKS = (1.0, 3.0, 10.0)  # seconds after a ring: discovery lags behind its CRDs
 _GONE_AFTER = 60.0  # seconds that a kind must be missing
-_RELIST_CHECK = 1.0  # seconds
+_RELIST_CHECK = 3.0  # seconds
 
 # Kinds whose changes mean that other kinds come or go.
 _BELLS = frozenset(

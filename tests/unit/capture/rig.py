@@ -148,7 +148,7 @@ class Rig:
         )
 
     async def until(
-        self, true: Callable[[], bool], seconds: float = 600.0, *, poll: float = 0.05
+        self, true: Callable[[], bool], seconds: float = 600.0, *, poll: float = 0.25
     ) -> None:
         async with asyncio.timeout(seconds):
             while not true():
