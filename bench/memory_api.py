@@ -45,8 +45,8 @@ class MemoryResponse:
 
 
 class MemoryAPI:
-    """A `watcher.cluster.api.API`. latency: seconds before each answer. piece: bytes; chunks are
-    cut to it."""
+    """A `watcher.cluster.api.API`. latency: seconds from a question to its answer, half of them on
+    the way back: what it tells may have changed since. piece: bytes; chunks are cut to it."""
 
     def __init__(self, cluster: Cluster, *, latency: float = 0.0, piece: int = 65536) -> None:
         self._cluster = cluster
@@ -60,7 +60,7 @@ class MemoryAPI:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[MemoryResponse]:
-        await asyncio.sleep(self._latency)
+        await asyncio.sleep(self._latency / 2)
         try:
             status, fields, body = await answer(
                 self._cluster, "GET", path, query or {}, CIMultiDict(headers or {})
@@ -68,4 +68,5 @@ class MemoryAPI:
         except ConnectionLost:
             raise ClusterUnreachableError("the API server cannot be reached") from None
         async with aclosing(body):
+            await asyncio.sleep(self._latency / 2)
             yield MemoryResponse(status, CIMultiDict(fields), body, self._piece)

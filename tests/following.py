@@ -104,6 +104,10 @@ class Follower:
         return {name for _, name in self.state}
 
 
+async def nobody_doubts(since: float) -> None:
+    """There is one cluster only."""
+
+
 @asynccontextmanager
 async def following(
     api: API, resource: APIResource, *, selector: str = "", follower: Follower | None = None
@@ -117,6 +121,7 @@ async def following(
         observer=seen,
         random=Random(1),
         lists=asyncio.Semaphore(8),
+        confirm=nobody_doubts,
         selector=selector,
         rediscover=seen.rediscover,
     )

@@ -29,7 +29,7 @@ from tests.simulation.plan import INSTANCES, Plan
 from tests.simulation.steps import Steps
 from tests.simulation.trace import Trace
 from tests.simulation.world import World
-from watcher.bucket.held import ADOPTED, ANOTHER_CLUSTER, HISTORY_LOST, MANY
+from watcher.bucket.held import ADOPTED, HISTORY_LOST, MANY
 from watcher.bucket.layout import Layout
 from watcher.bucket.loading import load_ledger
 from watcher.capture.breaker import LEAST
@@ -206,7 +206,6 @@ class Story:
         world = self._world
         happened = {
             HISTORY_LOST: world.truth.restored > 0 or world.left_home > 0,
-            ANOTHER_CLUSTER: world.left_home > 0,
             ADOPTED: world.was_deceived,
             MANY: world.truth.most_gone() > LEAST,
         }

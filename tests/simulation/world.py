@@ -125,6 +125,13 @@ class World:
         claimed = self.bucket.found(f"{PREFIX}_meta/owner.json")  # else the other one may claim it
         if claimed and self.answering is self.cluster:
             self.answering = Cluster(self._right, seed=~self.plan.seed, kinds=_kinds())
+            self.answering.create(
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": "elsewhere", "namespace": "default"},
+                }
+            )
             self.left_home = _FOREVER
             for process in self.processes.all:
                 process.life.deceived = True

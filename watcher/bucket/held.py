@@ -29,7 +29,6 @@ HISTORY_LOST = "history-lost"  # etcd went back in time, its objects with it
 SETTINGS = "settings"  # the object may well be there: settings leave it out now
 ADOPTED = "adopted"  # it was in the prefix before we were
 TAKE_OVER = "take-over"  # it was in the prefix before this cluster was
-ANOTHER_CLUSTER = "another-cluster"  # which answered at our cluster's address
 UNKNOWN = "unknown"  # held.json was damaged: what it held is not known
 
 _RACES = 10  # lost races before we believe that the store refuses every condition

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from random import Random
 
 from watcher.backoff import Backoff
-from watcher.bucket.held import ANOTHER_CLUSTER, HISTORY_LOST, MANY, SETTINGS, Orders
+from watcher.bucket.held import HISTORY_LOST, MANY, SETTINGS, Orders
 from watcher.capture.breaker import kind_of
 from watcher.capture.change import Deleted
 from watcher.capture.holds import Holds
@@ -26,6 +26,7 @@ from watcher.cluster import client, discovery
 from watcher.cluster.api import API
 from watcher.cluster.client import Item
 from watcher.cluster.phases import is_older
+from watcher.cluster.same import SameCluster
 from watcher.errors import BucketError, ClusterError
 from watcher.logs import Log
 from watcher.objects.ref import FROZEN_GROUPS, APIResource
@@ -59,12 +60,13 @@ class _Kinds:
 
 
 class Absence:
-    """All keys in question, of all kinds. `run()` never returns by itself; cancel it."""
+    """All keys in question, of all kinds. `run()` never returns by itself; cancel it. It raises
+    RefusedError where another cluster answers."""
 
     def __init__(
         self,
         api: API,
-        cluster_uid: str,
+        same: SameCluster,
         holds: Holds,
         judge: Judge,
         *,
@@ -84,7 +86,7 @@ class Absence:
         absence is proven or whose deletion was allowed. found: told of objects that are there,
         after all."""
         self._api = api
-        self._cluster_uid = cluster_uid
+        self._same = same
         self._holds = holds
         self._judge = judge
         self._may_judge = may_judge
@@ -223,20 +225,12 @@ class Absence:
     async def _ask_all(self, keys: list[str]) -> bool:
         """Whether every question was answered."""
         try:
-            uid = await client.cluster_uid(self._api)
+            await self._same.confirm()
             kinds = await self._kinds(keys)
         except ClusterError as error:
             self._log.debug("absent objects cannot be asked for", reason=str(error))
             self._count_unanswered(keys)
             return False
-        if uid != self._cluster_uid:
-            self._log.error(
-                "another cluster answers at this address: nothing is deleted",
-                expected=self._cluster_uid,
-                found=uid,
-            )
-            self.hold(keys, ANOTHER_CLUSTER)
-            return True
         queue = iter(keys)
 
         async def ask_in_turn() -> bool:
@@ -273,8 +267,9 @@ class Absence:
                 raise ClusterError("its kind is not served, though something stands for it")
             return None
         namespace, name = await self._identify(key)
+        told = self._told(suspect.resource)  # before we ask: events overtake answers
         item, version = await client.look_for(self._api, suspect.resource, namespace, name)
-        if item is None and is_older(version, self._told(suspect.resource)):
+        if item is None and is_older(version, told):
             self.hold([key], HISTORY_LOST)
         return item
 

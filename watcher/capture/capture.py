@@ -44,6 +44,7 @@ class Capture:
             outflow.flow,
             KindFilter(settings.include_kinds, settings.exclude_kinds),
             selector=settings.label_selector,
+            same=outflow.same,
             watchfulness=watchfulness,
             metrics=context.metrics,
             log=context.log,

@@ -29,6 +29,7 @@ from watcher.capture.start import Grounds
 from watcher.capture.writer import Target, Writer
 from watcher.cluster import client
 from watcher.cluster.client import Item
+from watcher.cluster.same import SameCluster
 from watcher.errors import BucketError
 from watcher.objects.ref import APIResource
 from watcher.objects.selection import Selection
@@ -59,9 +60,10 @@ class Outflow:
         self.ledger = grounds.ledger
         self.pending = Pending(settings.debounce, settings.max_delay, settings.memory_budget)
         self.holds = known_holds(grounds.deletes, grounds.ledger, context.clock)
+        self.same = SameCluster(context.api, grounds.cluster_uid)
         self.absence = Absence(
             context.api,
-            grounds.cluster_uid,
+            self.same,
             self.holds,
             Judge(context.api, grounds.ledger, self.holds, settings.max_delete_ratio),
             may_judge=may_judge,
@@ -165,7 +167,7 @@ class Outflow:
         context = self._context
         reader = Reader(
             context.api,
-            self._grounds.cluster_uid,
+            self.same,
             context.store,
             context.layout,
             self.ledger,

@@ -24,6 +24,7 @@ from watcher.cluster.discovery import Discovery, discover
 from watcher.cluster.informer import Informer, Sink
 from watcher.cluster.kinds import KindFilter, identity
 from watcher.cluster.phases import FIRST
+from watcher.cluster.same import SameCluster
 from watcher.errors import ClusterError
 from watcher.logs import Log, Outage
 from watcher.metrics import Metrics
@@ -54,7 +55,8 @@ class _Followed:
 
 
 class Roster:
-    """`run()` never returns by itself; cancelling it ends all informers."""
+    """`run()` never returns by itself; cancelling it ends all informers. It raises RefusedError
+    where another cluster answers."""
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Roster:
         kinds: KindFilter,
         *,
         selector: str,
+        same: SameCluster,
         watchfulness: Watchfulness,
         metrics: Metrics,
         log: Log,
@@ -72,6 +75,7 @@ class Roster:
         self._flow = flow
         self._kinds = kinds
         self._selector = selector
+        self._same = same
         self._watchfulness = watchfulness
         self._metrics = metrics
         self._log = log
@@ -127,6 +131,7 @@ class Roster:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._list_again_what_overflowed(group))
+            group.create_task(self._same.watch())
             looks: list[float] = []
             while True:
                 wait = await self._look(group)
@@ -201,6 +206,7 @@ class Roster:
             observer=self._watchfulness,
             random=self._random,
             lists=self._lists,
+            confirm=self._same.confirm,
             selector=self._selector if intake else "",
             rediscover=self.ring,
             begin=last.informer.anew if last else FIRST,

@@ -19,10 +19,10 @@ from watcher.bucket.store import Store
 from watcher.capture.comparison import Comparison
 from watcher.capture.intake import Intake
 from watcher.capture.served import Kinds
-from watcher.cluster import client
 from watcher.cluster.api import API
 from watcher.cluster.client import Item
 from watcher.cluster.relist import relist
+from watcher.cluster.same import SameCluster
 from watcher.errors import ClusterError
 from watcher.objects.content import Content
 from watcher.objects.ref import APIResource
@@ -63,10 +63,10 @@ class Sides:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """cluster_uid: the claim's. selector: a label selector. md5: whether ETags are MD5s."""
+    """selector: a label selector. md5: whether ETags are MD5s."""
 
     api: API
-    cluster_uid: str
+    same: SameCluster
     store: Store
     layout: Layout
     ledger: Ledger
@@ -76,13 +76,8 @@ class Reader:
     random: Random
 
     async def read(self) -> Sides:
-        """Raises ClusterError and BucketError."""
-        found = await client.cluster_uid(self.api)
-        if found != self.cluster_uid:
-            raise ClusterError(
-                f"another cluster answers at this address: its UID is {found},"
-                f" the backup is of the one with UID {self.cluster_uid}"
-            )
+        """Raises RefusedError where another cluster answers, ClusterError and BucketError."""
+        await self.same.confirm()
         keys = sorted(key for kind in self.ledger.kinds() for key in self.ledger.keys_of(kind))
         sides = Sides(Comparison(keys))
         await self._list_bucket(sides)

@@ -42,7 +42,6 @@ def command() -> None:
       settings         the settings leave its object out now
       adopted          it was in the prefix before the first run
       take-over        it was in the prefix before `watcher claim --take-over`
-      another-cluster  another cluster answered at this one's address
       unknown          the record of what was held was damaged
 
     A file is released by itself when its object shows up again.

@@ -2,14 +2,15 @@
 
 Exists because "every change" takes a list and a watch that know of each other, and every way in
 which they break. The rules are in phases.py; here is the doing: requests, waiting, backoff.
-Promises: never ends by a fault of the server; each state reaches the sink in the order in which
+Promises: never ends by a fault of the server, only (RefusedError) if another cluster's has taken
+its place; each state reaches the sink in the order in which
 the server tells them, and counts as seen only once the sink returned; a stream that died silently
 is left after 90 seconds (only streams that are known to send bookmarks can be judged by that).
 """
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from random import Random
@@ -32,7 +33,7 @@ from watcher.cluster.phases import (
     anew,
     step,
 )
-from watcher.errors import ClusterError
+from watcher.errors import ClusterError, StatusError
 from watcher.objects.ref import APIResource
 
 SILENCE = 90.0  # seconds without a byte, where bookmarks come each minute
@@ -40,6 +41,7 @@ PARKED = (120.0, 300.0)  # seconds between two tries of what a missing right for
 _DOUBTED = 4  # refusals in a row that are not taken at their word where it went well before: an API
 # server that starts refuses everybody for some seconds, because it does not know its roles yet
 _HEALTHY = 120.0  # seconds after which earlier failures are forgotten
+_BELIEVED = 1.0  # seconds: many kinds are listed one after another when all begins
 _WATCH_LENGTH = (300.0, 600.0)  # seconds, random so that not all watches end together
 
 
@@ -90,18 +92,21 @@ class Informer:
         observer: Observer,
         random: Random,
         lists: asyncio.Semaphore,
+        confirm: Callable[[float], Awaitable[None]],
         selector: str = "",
         rediscover: Callable[[], None] = lambda: None,
         begin: Listing = FIRST,
     ) -> None:
-        """lists: how many kinds may be listed at once. selector: a label selector. begin: where
-        the one that this one follows on left off."""
+        """lists: how many kinds may be listed at once. confirm: see same.py; asked
+        before each list and after each fault, before whatever answers now is believed. selector: a
+        label selector. begin: where the one that this one follows on left off."""
         self._api = api
         self._resource = resource
         self._sink = sink
         self._observer = observer
         self._random = random
         self._lists = lists
+        self._confirm = confirm
         self._rediscover = rediscover
         self._phase: Phase = begin
         self._query: Mapping[str, str] = {"labelSelector": selector} if selector else {}
@@ -130,9 +135,25 @@ class Informer:
             seconds = max(taken.at_least, self._seconds(taken.pause, backoff))
             if taken.restart:
                 self._observer.paused(self._resource, taken, seconds, error)
+            broke = clock()
             if seconds:
                 await asyncio.sleep(seconds)
+            if error:
+                await self._recognise(broke)
             self._phase = taken.phase
+
+    async def _recognise(self, since: float) -> None:
+        """Wait until our cluster answers again; raises RefusedError if it is another one."""
+        backoff = Backoff(self._random, first=0.8, longest=30.0)
+        while True:
+            try:
+                await self._confirm(since)
+            except StatusError:
+                return  # it does not tell: what we ask for ourselves must show whether it works
+            except ClusterError:
+                await asyncio.sleep(backoff.next())
+            else:
+                return
 
     async def _take_step(self, phase: Phase) -> tuple[Step, ClusterError | None]:
         if isinstance(phase, Listing):
@@ -144,6 +165,7 @@ class Informer:
     async def _list(self, phase: Listing) -> tuple[Step, ClusterError | None]:
         """The whole chain of pages, in one of the few places for lists; ends early on a fault."""
         async with self._lists:
+            await self._recognise(asyncio.get_running_loop().time() - _BELIEVED)
             self._observer.entered(self._resource, phase)
             if not phase.token:
                 self._sink.begin()

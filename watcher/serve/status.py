@@ -37,7 +37,6 @@ _HELD_WHY = {
     "settings": "settings leave it out now",
     "adopted": "it was here before the first claim",
     "take-over": "not in the cluster that took over",
-    "another-cluster": "another cluster answered",
     "unknown": "the record of held deletes was damaged",
 }
 _STATES = {"waiting": "retrying"}  # an informer's word, where people need another

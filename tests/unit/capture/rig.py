@@ -14,6 +14,7 @@ from watcher.bucket.layout import Layout
 from watcher.capture.context import Context, about_of
 from watcher.capture.service import Summary, follow
 from watcher.cluster.kinds import KindFilter, identity
+from watcher.errors import RefusedError
 from watcher.logs import open_log
 from watcher.metrics import Metrics
 from watcher.objects.clean import Cleaner, load_rules
@@ -73,6 +74,7 @@ class Rig:
         self.instance = "test"
         self.takeover = False
         self.seed = 1
+        self.latency = 0.001  # seconds that the API server takes
 
     def _settings(self, **given: str) -> Settings:
         named = {name.replace("_", "-"): value for name, value in given.items()}
@@ -136,7 +138,7 @@ class Rig:
         """What a process of its own would be given."""
         given = self._settings(**settings) if settings else self.settings
         return Context(
-            MemoryAPI(self.cluster, latency=0.001),
+            MemoryAPI(self.cluster, latency=self.latency),
             self.store,
             given,
             CLEANER,
@@ -200,3 +202,25 @@ class Rig:
             if line.startswith(series + " "):
                 return float(line.rpartition(" ")[2])
         return 0.0
+
+
+@asynccontextmanager
+async def following(rig: Rig) -> AsyncIterator[asyncio.Task[Summary]]:
+    """`watcher run` whose end, if it ends by itself, a test may look at; else killed -9."""
+    task = asyncio.create_task(rig._follow(asyncio.Event(), False, {}))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def refusal(task: asyncio.Task[Summary]) -> RefusedError:
+    """Why it ended. All that it says, and all of one kind."""
+    error = task.exception()
+    while isinstance(error, ExceptionGroup):
+        assert len({str(each) for each in error.exceptions}) == 1
+        error = error.exceptions[0]
+    assert isinstance(error, RefusedError), error
+    assert error.exit_code == 3
+    return error

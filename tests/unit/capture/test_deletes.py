@@ -540,20 +540,6 @@ async def test_an_aggregated_api_that_answers_empty_deletes_nothing() -> None:
         assert rig.metric("deletes_held") == 0
 
 
-async def test_an_api_server_with_an_empty_etcd_deletes_nothing() -> None:
-    rig = Rig()
-    keys = fill(rig, 30)
-    async with rig.running():
-        empty = Rig()
-        empty.cluster = type(empty.cluster)(empty.clock, seed=7)
-        rig.cluster._tables, rig.cluster.version = empty.cluster._tables, empty.cluster.version
-        rig.cluster.faults.drop_watches()
-        await asyncio.sleep(1200)
-        assert set(keys) <= set(rig.files())
-        assert set(held(rig).values()) <= {"history-lost", "another-cluster"}
-        assert set(keys) <= set(held(rig))
-
-
 async def test_what_went_with_lost_history_is_held_after_a_restart_too() -> None:
     rig = Rig()
     fill(rig, 3)
@@ -569,6 +555,26 @@ async def test_what_went_with_lost_history_is_held_after_a_restart_too() -> None
             await asyncio.sleep(100)
             assert rig.metric("deletes_held") == 1
         assert "default/configmap/lost.yaml" in rig.files()
+
+
+async def test_an_answer_that_events_overtook_is_not_from_an_older_past() -> None:
+    rig = Rig()
+    fill(rig, 5)
+    await rig.once()
+    delete(rig, 2)
+    rig.latency = 2.0
+    async with asyncio.TaskGroup() as group:
+
+        async def churn() -> None:
+            for value in range(400):
+                rig.cluster.update(config_map("c4", str(value)))
+                await asyncio.sleep(0.25)
+
+        group.create_task(churn())
+        async with rig.running():
+            await asyncio.sleep(60)
+            assert held(rig) == {}
+            assert "default/configmap/c0.yaml" not in rig.files()
 
 
 # -- settings and what was there before

@@ -7,7 +7,7 @@ import pytest
 
 from tests.memory_store import Fault
 from tests.unit.capture.rig import CRD, CRDS, WIDGET, Rig, config_map
-from watcher.errors import BucketError, ClusterError, RefusedError
+from watcher.errors import BucketError, ClusterError
 
 pytestmark = pytest.mark.looptime
 
@@ -267,32 +267,6 @@ async def test_refusals_of_an_api_server_that_starts_are_not_believed() -> None:
         assert rig.equal()
         assert rig.metric("informers", state="forbidden") == 0
         assert "following configmaps fails" not in rig.logged.getvalue()
-
-
-async def test_another_cluster_at_the_same_address_deletes_nothing() -> None:
-    rig = Rig()
-    _fill(rig, 30)
-    async with rig.running():
-        before = set(rig.files())
-        other = Rig()
-        rig.cluster._tables, rig.cluster.version = other.cluster._tables, other.cluster.version
-        rig.cluster.faults.drop_watches()
-        await asyncio.sleep(900)
-        assert before <= set(rig.files())
-        assert rig.metric("deletes_held") >= 30
-
-
-async def test_the_prefix_of_another_cluster_is_refused() -> None:
-    rig = Rig()
-    await rig.once()
-    other = Rig()
-    other.cluster = type(other.cluster)(other.clock, seed=99)
-    other.store = rig.store
-    before = rig.files()
-    other.cluster.create(config_map("hello"))
-    with pytest.raises(RefusedError, match="belongs to the cluster with UID"):
-        await other.once()
-    assert rig.files() == before
 
 
 STORE_FAULTS = [

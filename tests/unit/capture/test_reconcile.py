@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 import pytest
 
-from bench.cluster import Cluster
 from tests.memory_store import Fault
 from tests.unit.capture.rig import PREFIX, Rig, config_map
 from watcher.bucket.slices import of_night
@@ -156,21 +155,6 @@ async def test_a_kind_that_cannot_be_listed_is_named_and_not_judged() -> None:
         report = await next_report(rig)
         assert "403" in report["resources"]["configmaps"]["unread"]
         assert report["drift"] == {"missing": [], "changed": [], "orphaned": []}
-
-
-async def test_another_cluster_at_the_same_address_is_no_drift_but_a_failure() -> None:
-    rig = filled()
-    async with rig.running():
-        await next_report(rig)
-        before, files, other = reports(rig), set(rig.files()), Cluster(rig.clock, seed=99)
-        rig.cluster._tables, rig.cluster.version = other._tables, other.version
-        rig.cluster.faults.drop_watches()
-        await rig.until(
-            lambda: rig.metric("reconcile_last_failure_timestamp_seconds") > 0, NIGHT, poll=5.0
-        )
-        assert reports(rig) == before
-        assert files <= set(rig.files())
-        assert "another cluster answers at this address: its UID is" in rig.logged.getvalue()
 
 
 async def test_a_bucket_that_is_away_makes_it_fail_and_be_tried_again() -> None:

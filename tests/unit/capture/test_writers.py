@@ -2,17 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 
 import orjson
 import pytest
 
 from tests.memory_store import Fault
-from tests.unit.capture.rig import PREFIX, Rig, config_map
+from tests.unit.capture.rig import PREFIX, Rig, config_map, following, refusal
 from watcher.bucket.heartbeat import Heartbeat
-from watcher.capture.service import Summary
 from watcher.errors import RefusedError
 
 pytestmark = pytest.mark.looptime
@@ -40,28 +37,6 @@ def epoch(rig: Rig) -> int:
 def age(rig: Rig, at: datetime | None) -> float:
     assert at is not None
     return (rig.clock() - at).total_seconds()
-
-
-@asynccontextmanager
-async def following(rig: Rig) -> AsyncIterator[asyncio.Task[Summary]]:
-    """`watcher run` whose end, if it ends by itself, a test may look at; else killed -9."""
-    task = asyncio.create_task(rig._follow(asyncio.Event(), False, {}))
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def refusal(task: asyncio.Task[Summary]) -> RefusedError:
-    """Why it ended. All that it says, and all of one kind."""
-    error = task.exception()
-    while isinstance(error, ExceptionGroup):
-        assert len({str(each) for each in error.exceptions}) == 1
-        error = error.exceptions[0]
-    assert isinstance(error, RefusedError), error
-    assert error.exit_code == 3
-    return error
 
 
 # -- heartbeats

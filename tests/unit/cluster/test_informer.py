@@ -11,7 +11,7 @@ import pytest
 
 from bench.cluster import Cluster, Object
 from bench.memory_api import MemoryAPI, loop_clock
-from tests.following import Follower, Hurried, following, until, until_watching
+from tests.following import Follower, Hurried, following, nobody_doubts, until, until_watching
 from tests.unit.cluster.scripted import Reply, Script, json_reply
 from watcher.cluster.client import PAGE_SIZE, Event, Item
 from watcher.cluster.informer import PARKED, SILENCE, Informer
@@ -253,6 +253,7 @@ async def test_no_more_kinds_are_listed_at_once_than_there_are_places() -> None:
                     observer=follower,
                     random=Random(1),
                     lists=lists,
+                    confirm=nobody_doubts,
                 ).run()
             )
             for resource, follower in zip((MAPS, EVENTS), seen, strict=True)
