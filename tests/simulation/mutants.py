@@ -16,9 +16,9 @@ from watcher.bucket.ledger import Entry
 from watcher.bucket.loading import Loaded
 from watcher.bucket.store import Store
 from watcher.capture import intake, roster
-from watcher.capture.absence import Absence
 from watcher.capture.change import Change, Deleted
 from watcher.capture.debounce import Pending
+from watcher.capture.deletes.absence import Absence
 from watcher.capture.intake import Intake
 from watcher.capture.writer import Writer
 from watcher.cluster import client, phases

@@ -14,7 +14,8 @@ from tests.simulation.plan import Plan, Step, describe, make
 from tests.simulation.story import tell
 from tests.simulation.trace import Trace
 from tests.simulation.virtual import Stuck, run
-from watcher.capture import decisions, nightly, overview, pulse, roster
+from watcher.capture import nightly, overview, pulse, roster
+from watcher.capture.deletes import decisions
 from watcher.cluster import client
 
 _PLAYS = 150  # to make one failure short

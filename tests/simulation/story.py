@@ -32,7 +32,7 @@ from tests.simulation.world import World
 from watcher.bucket.held import ADOPTED, HISTORY_LOST, MANY
 from watcher.bucket.layout import Layout
 from watcher.bucket.loading import load_ledger
-from watcher.capture.breaker import LEAST
+from watcher.capture.deletes.breaker import LEAST
 
 _PATIENCE = 1500.0  # seconds; silent watches take up to 660 of them, a night 1200
 _PATIENCE_BEFORE_RESTART = 400.0

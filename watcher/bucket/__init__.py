@@ -1,0 +1,1 @@
+"""The only room that talks to storage, and all that is stored under `_meta/` (FORMAT.md)."""

@@ -24,7 +24,7 @@ HELD = "deletes/held.json"
 ORDERS = "deletes/allow.json"
 
 # Why a file is held.
-MANY = "many"  # too many at once (capture/breaker.py)
+MANY = "many"  # too many at once (capture/deletes/breaker.py)
 HISTORY_LOST = "history-lost"  # etcd went back in time, its objects with it
 SETTINGS = "settings"  # the object may well be there: settings leave it out now
 ADOPTED = "adopted"  # it was in the prefix before we were

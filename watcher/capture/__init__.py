@@ -1,0 +1,1 @@
+"""The live flow: what informers tell goes through intake, debounce and writer into the bucket."""

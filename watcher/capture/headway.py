@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from watcher.capture.absence import Absence
 from watcher.capture.debounce import Pending
+from watcher.capture.deletes.absence import Absence
 from watcher.capture.roster import Roster
 from watcher.capture.watchfulness import Watchfulness
 from watcher.capture.writer import Writer

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from watcher.bucket.held import HISTORY_LOST, SETTINGS
 from watcher.bucket.layout import Layout, kind_segment, parse
 from watcher.bucket.ledger import Ledger
-from watcher.capture.absence import Absence
 from watcher.capture.change import Change, Deleted
 from watcher.capture.debounce import Pending
+from watcher.capture.deletes.absence import Absence
 from watcher.cluster.client import Event, Item
 from watcher.logs import Log
 from watcher.metrics import Metrics

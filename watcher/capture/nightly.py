@@ -18,11 +18,11 @@ from watcher.bucket.reports import ReadBack, Report, Root, Tally, Trigger
 from watcher.bucket.requests import Request
 from watcher.bucket.slices import of_night
 from watcher.bucket.store import Store
-from watcher.capture.comparison import Drift
+from watcher.capture.drift.comparison import Drift
+from watcher.capture.drift.reconcile import Examination, Found, Reconcile
 from watcher.capture.health import Findings
 from watcher.capture.outflow import Outflow
 from watcher.capture.overview import proof
-from watcher.capture.reconcile import Examination, Found, Reconcile
 from watcher.errors import BucketError, ClusterError
 from watcher.logs import Log
 from watcher.metrics import Metrics

@@ -13,18 +13,18 @@ from watcher.bucket.journal import Journal
 from watcher.bucket.layout import parse
 from watcher.bucket.metadata import Writer as Instance
 from watcher.bucket.trash import Trash
-from watcher.capture.absence import Absence
 from watcher.capture.change import Change, Deleted, Refetch
 from watcher.capture.context import Context
 from watcher.capture.debounce import Pending
-from watcher.capture.decisions import Decisions, known_holds
+from watcher.capture.deletes.absence import Absence
+from watcher.capture.deletes.decisions import Decisions, known_holds
+from watcher.capture.deletes.judge import Judge
+from watcher.capture.drift.reconcile import Reconcile
+from watcher.capture.drift.sides import Reader
 from watcher.capture.intake import Flow
-from watcher.capture.judge import Judge
 from watcher.capture.memory import Memory
 from watcher.capture.pace import Pace
-from watcher.capture.reconcile import Reconcile
 from watcher.capture.served import Kinds
-from watcher.capture.sides import Reader
 from watcher.capture.start import Grounds
 from watcher.capture.writer import Target, Writer
 from watcher.cluster import client

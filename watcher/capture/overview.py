@@ -17,9 +17,9 @@ from watcher.bucket.journal import Journal, Line
 from watcher.bucket.ledger import Ledger
 from watcher.bucket.metadata import Writer
 from watcher.bucket.reports import Report
+from watcher.capture.deletes.holds import Holds
 from watcher.capture.headway import Headway
 from watcher.capture.health import Findings, Health, Signs, risks, unknowns
-from watcher.capture.holds import Holds
 from watcher.capture.intake import Intake
 from watcher.metrics import Metrics
 from watcher.status import About, FirstSync, Held, Kind, Numbers, Recent, Reconcile, Status

@@ -14,7 +14,7 @@ from random import Random
 from watcher.backoff import Backoff
 from watcher.bucket.held import SETTINGS
 from watcher.bucket.layout import Layout, kind_segment
-from watcher.capture import excuses
+from watcher.capture.deletes import excuses
 from watcher.capture.intake import Flow, Intake
 from watcher.capture.served import can_tell_about, resource_of
 from watcher.capture.watchfulness import Watchfulness

@@ -1,6 +1,6 @@
 """What `watcher verify` says of clusters: a table for people, a document for machines.
 
-Exists so that who looks (capture/verify.py) need not know who reads it. Promises: every finding is
+Exists so that who looks (verify/verify.py) need not know who reads it. Promises: every finding is
 in the document; the table shows so many of a cluster and says how many more there are.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from watcher.capture.findings import (
+from watcher.verify.findings import (
     Event,
     Finding,
     Heard,

@@ -18,8 +18,8 @@ from watcher.settings.forms import DURATION
 if TYPE_CHECKING:
     from watcher.bucket.layout import Layout
     from watcher.bucket.store import Store
-    from watcher.capture.verify import Demands
     from watcher.cli.outcome import Outcome
+    from watcher.verify.verify import Demands
 
 _OPTIONAL = ("cluster-domain", "cluster-name")
 _CLUSTERS_AT_ONCE = 4  # whose listings are in memory
@@ -119,8 +119,8 @@ def _check_one_is_meant(settings: Settings) -> None:
 
 
 def _demands(subset: str, max_report_age: str, retired: tuple[str, ...], *, seed: str) -> "Demands":
-    from watcher.capture import sampling
-    from watcher.capture.verify import Demands
+    from watcher.verify import sampling
+    from watcher.verify.verify import Demands
 
     try:
         read = sampling.parse(subset, seed=seed)
@@ -169,8 +169,8 @@ async def _look_at_all(
     concurrency: int,
     show: Show | None,
 ) -> None:
-    from watcher.capture.findings import Broken
-    from watcher.capture.verify import verify
+    from watcher.verify.findings import Broken
+    from watcher.verify.verify import verify
 
     turns, clusters = asyncio.Semaphore(concurrency), asyncio.Semaphore(_CLUSTERS_AT_ONCE)
     done = 0

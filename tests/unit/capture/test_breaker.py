@@ -2,7 +2,7 @@
 
 import pytest
 
-from watcher.capture.breaker import Recent, too_many
+from watcher.capture.deletes.breaker import Recent, too_many
 
 
 def keys(kind: str, count: int, namespace: str = "shop") -> list[str]:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watcher.capture.comparison import Comparison, Drift
+from watcher.capture.drift.comparison import Comparison, Drift
 
 KEYS = ["a/pod/1.yaml", "a/pod/2.yaml", "a/pod/3.yaml"]
 ONE, TWO = b"1" * 16, b"2" * 16

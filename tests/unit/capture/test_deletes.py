@@ -10,7 +10,7 @@ import pytest
 
 from bench.cluster import API_SERVICES
 from tests.unit.capture.rig import CRD, CRDS, PREFIX, WIDGET, Rig, config_map
-from watcher.capture import absence
+from watcher.capture.deletes import absence
 
 pytestmark = pytest.mark.looptime
 

@@ -16,7 +16,7 @@ from watcher.bucket.layout import Layout, parse
 from watcher.bucket.ledger import Ledger
 from watcher.bucket.loading import objects
 from watcher.bucket.store import Store
-from watcher.capture.comparison import Comparison
+from watcher.capture.drift.comparison import Comparison
 from watcher.capture.intake import Intake
 from watcher.capture.served import Kinds
 from watcher.cluster.api import API

@@ -24,7 +24,7 @@ from enum import Enum, auto
 
 from watcher.bucket.journal import INTERVAL
 from watcher.bucket.ledger import Ledger
-from watcher.capture.findings import Changed, Finding, Missing, Unknown
+from watcher.verify.findings import Changed, Finding, Missing, Unknown
 
 SETTLED_AFTER = INTERVAL + 15.0  # seconds after which the journal tells of a request
 _YOUNG = timedelta(minutes=2)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from watcher.bucket.hashroot import hash_root, md5_of
 from watcher.bucket.reports import Report
-from watcher.capture.findings import Event, Proven, Unchecked, Unproven
+from watcher.verify.findings import Event, Proven, Unchecked, Unproven
 
 _TOO_OLD = timedelta(days=30)  # the journal since then may have been removed
 

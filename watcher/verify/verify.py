@@ -27,9 +27,10 @@ from watcher.bucket.meta import exists, together
 from watcher.bucket.owner import Owner
 from watcher.bucket.reports import Report
 from watcher.bucket.store import Store
-from watcher.capture import freshness, proof, sampling
-from watcher.capture.differences import Difference, compare
-from watcher.capture.findings import (
+from watcher.errors import AbsentError, BucketError
+from watcher.verify import freshness, proof, sampling
+from watcher.verify.differences import Difference, compare
+from watcher.verify.findings import (
     Broken,
     Damaged,
     Event,
@@ -40,9 +41,8 @@ from watcher.capture.findings import (
     Unchecked,
     Unowned,
 )
-from watcher.capture.recheck import Recheck
-from watcher.capture.soundness import fault
-from watcher.errors import AbsentError, BucketError
+from watcher.verify.recheck import Recheck
+from watcher.verify.soundness import fault
 
 _BATCH = 200  # files under way: their bodies are in memory
 

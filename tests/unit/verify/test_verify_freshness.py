@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.capture.backup import (
+from tests.unit.verify.backup import (
     DAY,
     HOUR,
     A,
@@ -25,10 +25,10 @@ from watcher.bucket.hashroot import hash_root
 from watcher.bucket.heartbeat import Ailing
 from watcher.bucket.ledger import etag_of
 from watcher.bucket.reports import Root, Tally
-from watcher.capture.findings import (
+from watcher.verify.findings import (
     Ailing as SaysIll,
 )
-from watcher.capture.findings import (
+from watcher.verify.findings import (
     Changed,
     Drift,
     Fast,
@@ -42,7 +42,7 @@ from watcher.capture.findings import (
     Unequal,
     Unproven,
 )
-from watcher.capture.verify import Demands
+from watcher.verify.verify import Demands
 
 pytestmark = pytest.mark.looptime
 

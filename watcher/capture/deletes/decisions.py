@@ -18,8 +18,8 @@ from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import Ledger
 from watcher.bucket.owner import Claim
 from watcher.bucket.store import Store
-from watcher.capture.absence import Absence
-from watcher.capture.holds import Holds
+from watcher.capture.deletes.absence import Absence
+from watcher.capture.deletes.holds import Holds
 from watcher.errors import BucketError, PreconditionError, RefusedError
 from watcher.logs import Log, Outage
 

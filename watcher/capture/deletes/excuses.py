@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from watcher.bucket.layout import Layout, parse
 from watcher.bucket.ledger import Ledger
-from watcher.capture.breaker import kind_of
+from watcher.capture.deletes.breaker import kind_of
 from watcher.cluster import client, discovery
 from watcher.cluster.api import API
 from watcher.errors import ClusterError

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from watcher.bucket.heartbeat import FRESH, Heartbeat
 from watcher.bucket.reports import Report
-from watcher.capture.findings import (
+from watcher.verify.findings import (
     Ailing,
     Drift,
     Event,

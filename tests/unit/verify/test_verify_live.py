@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from tests.memory_store import Fault
-from tests.unit.capture.backup import (
+from tests.unit.capture.rig import PREFIX
+from tests.unit.verify.backup import (
     A,
     B,
     C,
@@ -19,8 +20,7 @@ from tests.unit.capture.backup import (
     rig_with_objects,
     spoil,
 )
-from tests.unit.capture.rig import PREFIX
-from watcher.capture.findings import (
+from watcher.verify.findings import (
     Changed,
     Finding,
     Missing,

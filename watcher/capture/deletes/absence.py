@@ -18,10 +18,10 @@ from random import Random
 
 from watcher.backoff import Backoff
 from watcher.bucket.held import HISTORY_LOST, MANY, SETTINGS, Orders
-from watcher.capture.breaker import kind_of
 from watcher.capture.change import Deleted
-from watcher.capture.holds import Holds
-from watcher.capture.judge import Judge
+from watcher.capture.deletes.breaker import kind_of
+from watcher.capture.deletes.holds import Holds
+from watcher.capture.deletes.judge import Judge
 from watcher.cluster import client, discovery
 from watcher.cluster.api import API
 from watcher.cluster.client import Item

@@ -15,10 +15,10 @@ from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.layout import Layout
 from watcher.bucket.meta import together
 from watcher.bucket.store import Store
-from watcher.capture.differences import SETTLED_AFTER, Difference, Look, Memory, Verdict, judge
-from watcher.capture.findings import Event, Note, Unchecked, Waiting
-from watcher.capture.soundness import stored_at
 from watcher.errors import AbsentError
+from watcher.verify.differences import SETTLED_AFTER, Difference, Look, Memory, Verdict, judge
+from watcher.verify.findings import Event, Note, Unchecked, Waiting
+from watcher.verify.soundness import stored_at
 
 _BATCH = 1000  # keys
 _MARGIN = timedelta(minutes=15)  # of journal before the look: that clocks may differ by

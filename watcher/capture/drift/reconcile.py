@@ -24,9 +24,9 @@ from watcher.bucket.hashroot import hash_root
 from watcher.bucket.ledger import UNKNOWN, Entry, Stored, etag_of
 from watcher.bucket.slices import Slice
 from watcher.capture.change import Change
-from watcher.capture.comparison import Column, Drift
+from watcher.capture.drift.comparison import Column, Drift
+from watcher.capture.drift.sides import Count, Reader, Sides
 from watcher.capture.intake import Flow, Intake
-from watcher.capture.sides import Count, Reader, Sides
 from watcher.cluster import client, discovery
 from watcher.errors import AbsentError
 from watcher.objects.content import Content, Origin

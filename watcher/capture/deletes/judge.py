@@ -11,10 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from watcher.bucket.ledger import Ledger
-from watcher.capture import excuses
-from watcher.capture.breaker import Recent, kind_of, too_many
-from watcher.capture.excuses import Fate, Found
-from watcher.capture.holds import Holds
+from watcher.capture.deletes import excuses
+from watcher.capture.deletes.breaker import Recent, kind_of, too_many
+from watcher.capture.deletes.excuses import Fate, Found
+from watcher.capture.deletes.holds import Holds
 from watcher.cluster.api import API
 
 

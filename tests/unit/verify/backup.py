@@ -14,11 +14,11 @@ from watcher.bucket.layout import Layout
 from watcher.bucket.loading import objects
 from watcher.bucket.metadata import Writer
 from watcher.bucket.reports import Report, Root
-from watcher.capture.findings import (
+from watcher.verify.findings import (
     Event,
     Finding,
 )
-from watcher.capture.verify import Demands, verify
+from watcher.verify.verify import Demands, verify
 
 LAYOUT = Layout("example.com", "east")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from tests.memory_store import Fault
-from tests.unit.capture.backup import (
+from tests.unit.capture.rig import PREFIX
+from tests.unit.verify.backup import (
     SECRET,
     A,
     B,
@@ -20,10 +21,10 @@ from tests.unit.capture.backup import (
     rig_with_objects,
     spoil,
 )
-from tests.unit.capture.rig import PREFIX
 from watcher.bucket.layout import Layout
 from watcher.bucket.slices import Slice
-from watcher.capture.findings import (
+from watcher.errors import BucketError, RefusedError
+from watcher.verify.findings import (
     Broken,
     Changed,
     Damaged,
@@ -39,8 +40,7 @@ from watcher.capture.findings import (
     Unknown,
     Unowned,
 )
-from watcher.capture.verify import Demands
-from watcher.errors import BucketError, RefusedError
+from watcher.verify.verify import Demands
 
 pytestmark = pytest.mark.looptime
 

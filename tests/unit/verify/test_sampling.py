@@ -2,7 +2,7 @@
 
 import pytest
 
-from watcher.capture.sampling import ALL, Share, parse
+from watcher.verify.sampling import ALL, Share, parse
 
 KEYS = [f"ns-{number % 7}/pod/p{number}.yaml" for number in range(5000)]
 

@@ -1,0 +1,1 @@
+"""Is the bucket sound by itself? For auditors: no cluster is asked, nothing is written."""
