@@ -16,18 +16,33 @@ from uuid import uuid4
 import aiohttp
 
 from tests.e2e.api import API, APIError, Object
-from tests.e2e.fill import collection
 from tests.e2e.parsers import yaml_1_1
 from tests.e2e.watcher_process import PREFIX
 
 Request = tuple[str, str, Object | None]  # method, path, body
 
-_AT_ONCE = 16
+_AT_ONCE = 24
 
 
 def config_map(space: str, name: str, **data: str) -> Object:
     metadata = {"name": name, "namespace": space}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def collection(item: Object) -> str:
+    """Where objects of its kind and namespace are listed: /apis/apps/v1/namespaces/a/deployments"""
+    version, kind = item["apiVersion"], item["kind"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    space = item["metadata"].get("namespace")
+    return f"{root}/{f'namespaces/{space}/' if space else ''}{_plural(kind.lower())}"
+
+
+def _plural(kind: str) -> str:
+    if kind.endswith(("ss", "x")):
+        return f"{kind}es"
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return kind if kind.endswith("s") else f"{kind}s"
 
 
 def path(item: Object) -> str:

@@ -4,18 +4,14 @@ Exists because 10,000 objects through kubectl take many minutes. Promises: `fill
 every object is there and, with controllers, everything runs that is to run.
 """
 
-import asyncio
 from collections.abc import Iterable
 from itertools import chain
 
-import aiohttp
-
-from tests.e2e.api import API, APIError, Object
+from tests.e2e.api import API, Object
+from tests.e2e.changes import collection, send
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.population import cluster_wide, namespace
 from tests.e2e.process import until
-
-_AT_ONCE = 24
 
 
 def fill(plane: ControlPlane, *, namespaces: int, seed: int = 0) -> None:
@@ -42,47 +38,7 @@ def create(api: API, objects: Iterable[Object]) -> None:
 
     Raises an ExceptionGroup of APIErrors: the first refusals.
     """
-    asyncio.run(_create(api, list(objects)))
-
-
-def collection(item: Object) -> str:
-    """Where objects of its kind and namespace are listed: /apis/apps/v1/namespaces/a/deployments"""
-    version, kind = item["apiVersion"], item["kind"]
-    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    space = item["metadata"].get("namespace")
-    return f"{root}/{f'namespaces/{space}/' if space else ''}{_plural(kind.lower())}"
-
-
-def _plural(kind: str) -> str:
-    if kind.endswith(("ss", "x")):
-        return f"{kind}es"
-    if kind.endswith("y"):
-        return f"{kind[:-1]}ies"
-    return kind if kind.endswith("s") else f"{kind}s"
-
-
-async def _create(api: API, objects: list[Object]) -> None:
-    waiting = iter(objects)
-    refused: list[APIError] = []
-
-    async def work(session: aiohttp.ClientSession) -> None:
-        for item in waiting:
-            async with session.post(api.url + collection(item), json=item) as answer:
-                text = await answer.text()
-                if answer.status >= 400:
-                    refused.append(APIError(answer.status, text))
-
-    async with (
-        aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {api.token}"},
-            connector=aiohttp.TCPConnector(limit=0, ssl=api.tls),
-        ) as session,
-        asyncio.TaskGroup() as workers,
-    ):
-        for _ in range(_AT_ONCE):
-            workers.create_task(work(session))
-    if refused:
-        raise ExceptionGroup(f"{len(refused)} objects refused", refused[:10])
+    send(api, [("POST", collection(item), item) for item in objects])
 
 
 def _established(api: API) -> bool:

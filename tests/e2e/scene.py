@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 from tests.e2e.api import API, Object
+from tests.e2e.changes import config_map, send
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.minio import Bucket
 from tests.e2e.oracle import wait_until_equal
@@ -34,6 +35,12 @@ class Maps:
         body["data"] = {"value": value}
         path = f"{self.path}/{name}?fieldManager=test&force=true"
         self._api.call("PATCH", path, body, content_type="application/apply-patch+yaml")
+
+    def put_many(self, count: int) -> list[Object]:
+        """Create further ones: m-0, m-1, …"""
+        items = [config_map(self.namespace, f"m-{number}", a="1") for number in range(count)]
+        send(self._api, [("POST", self.path, item) for item in items])
+        return items
 
     def remove(self, name: str) -> None:
         self._api.delete(f"{self.path}/{name}")

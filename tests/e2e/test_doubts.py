@@ -4,18 +4,19 @@ The fault matrix of deletions by absence (DESIGN.md section 8), on real parts. E
 versioned, so that a deletion leaves a mark even if it was made good. Elsewhere: an API server that
 goes, loses history or forbids a kind under a running service, an aggregated API that breaks under
 one (test_cluster_faults.py); a namespace and a CRD that go while nobody watches, and the trash
-(test_deletes.py); two writers (test_writers.py).
+(test_deletes.py); another cluster, or another time (test_other_clusters.py); two writers
+(test_writers.py).
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from tests.e2e.api import API, Object
-from tests.e2e.changes import config_map, path, send
+from tests.e2e.by_hand import held, objects, reconcile, sync
+from tests.e2e.changes import path, send
 from tests.e2e.conftest import StartWatcher
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.minio import Bucket, Minio
@@ -84,44 +85,6 @@ def follow(
     return start
 
 
-def create_many(api: API, maps: Maps, count: int) -> list[Object]:
-    """Further maps: m-0, m-1, …"""
-    items = [config_map(maps.namespace, f"m-{number}", a="1") for number in range(count)]
-    send(api, [("POST", maps.path, item) for item in items])
-    return items
-
-
-def sync(plane: ControlPlane, bucket: Bucket, *, code: int = 0) -> str:
-    """`watcher run --once`, which ends with this code; what it logged. 3: too many deletions."""
-    done = command(plane.kubeconfig(), bucket, "run", "--once")
-    assert done.returncode == code, done.stderr
-    return done.stderr
-
-
-def reconcile(plane: ControlPlane, bucket: Bucket, *, user: str = "admin", code: int = 0) -> Any:
-    """The report of one by hand."""
-    done = command(plane.kubeconfig(user), bucket, "reconcile", "--output=json")
-    assert done.returncode == code, done.stderr
-    return json.loads(done.stdout)
-
-
-def held(bucket: Bucket) -> dict[str, str]:
-    """Key -> why it is held, as an operator is told."""
-    done = command(None, bucket, "deletes", "list", "--output=json")
-    assert done.returncode == 0, done.stderr
-    return {PREFIX + line["key"]: line["why"] for line in json.loads(done.stdout)["held"]}
-
-
-def objects(bucket: Bucket) -> dict[str, str]:
-    """Key -> ETag of all that is not in `_meta`."""
-    etags = bucket.etags(PREFIX)
-    return {key: etag for key, etag in etags.items() if not key.startswith(f"{PREFIX}_meta/")}
-
-
-def uid(plane: ControlPlane) -> str:
-    return str(plane.api().get("/api/v1/namespaces/kube-system")["metadata"]["uid"])
-
-
 # Lists that lie
 
 
@@ -147,7 +110,7 @@ def test_of_a_list_that_does_not_tell_of_all_only_what_is_gone_is_believed(
     lie: Callable[[bytes], bytes],
 ) -> None:
     """Each of 400 objects is asked for; all but one are there."""
-    create_many(api, maps, 400)
+    maps.put_many(400)
     scene = follow(api_proxy)
     api_proxy.forget()
     api_proxy.inject(Alter(lie), path=MAPS_LIST)
@@ -163,7 +126,7 @@ def test_of_a_list_that_does_not_tell_of_all_only_what_is_gone_is_believed(
 def test_a_list_that_breaks_after_its_first_page_proves_nothing(
     api: API, maps: Maps, api_proxy: Proxy, follow: Callable[[Proxy], Scene]
 ) -> None:
-    create_many(api, maps, 400)
+    maps.put_many(400)
     scene = follow(api_proxy)
     api_proxy.forget()
     api_proxy.inject(Lose(asked=False), path="/configmaps.*continue=")
@@ -182,7 +145,7 @@ def test_a_kind_that_seems_to_be_all_gone_is_held_until_it_is_back(
     api: API, maps: Maps, api_proxy: Proxy, follow: Callable[[Proxy], Scene]
 ) -> None:
     """The question for each single object is answered as wrongly as the list was."""
-    create_many(api, maps, 30)
+    maps.put_many(30)
     scene = follow(api_proxy)
     all_maps = {key for key in scene.bucket.keys(PREFIX) if "/configmap/" in key}
     api_proxy.inject(GONE, path=MAPS_WATCH, times=1)
@@ -268,82 +231,6 @@ def test_a_reconcile_leaves_a_kind_alone_that_it_may_not_list(
     assert differences(plane.api(), bucket) == []
 
 
-# Another cluster, or another time
-
-
-def test_an_api_server_that_comes_back_on_an_empty_etcd_ends_the_run_and_changes_nothing(
-    bare_api: ControlPlane, bucket: Bucket, start_watcher: StartWatcher
-) -> None:
-    maps = Maps(bare_api.api())
-    maps.put("a", "old")
-    maps.put("b", "old")
-    old = uid(bare_api)
-    watcher = start_watcher(bare_api.kubeconfig(), bucket, **QUICK)
-    watcher.wait_ready()
-    before = objects(bucket)
-    assert {maps.key("a"), maps.key("b")} <= before.keys()
-    bare_api.restore(None)
-    assert watcher.wait() == 3
-    assert old in watcher.log
-    assert uid(bare_api) in watcher.log
-    assert objects(bucket) == before
-    is_refused(bare_api, bucket, old)
-
-
-def is_refused(plane: ControlPlane, bucket: Bucket, owner: str, *words: str) -> None:
-    """Fails unless a cluster is told that the prefix is another one's, and nothing is written."""
-    before = bucket.etags()
-    done = command(plane.kubeconfig(), bucket, *(words or ("run",)))
-    assert done.returncode == 3
-    assert owner in done.stderr
-    assert uid(plane) in done.stderr
-    assert bucket.etags() == before
-
-
-def test_another_cluster_is_refused_until_it_takes_over_and_then_deletes_nothing_of_the_old_one(
-    plane: ControlPlane, maps: Maps, bucket: Bucket, bare_api: ControlPlane
-) -> None:
-    sync(plane, bucket)
-    for words in (["run"], ["run", "--once"], ["reconcile"], ["reconcile", "--dry-run"]):
-        is_refused(bare_api, bucket, uid(plane), *words)
-    there = objects(bucket)
-    claimed = command(bare_api.kubeconfig(), bucket, "claim", "--take-over", "--yes")
-    assert claimed.returncode == 0, claimed.stderr
-    with maps_of(bare_api) as own:
-        own.put("a", "new")
-        sync(bare_api, bucket)
-        assert there.keys() <= objects(bucket).keys()
-        orphans = held(bucket)
-        assert set(orphans.values()) == {"take-over"}
-        assert {maps.key(name) for name in "abc"} <= orphans.keys() < there.keys()
-        assert set(differences(bare_api.api(), bucket)) == {f"left over: {key}" for key in orphans}
-        report = reconcile(bare_api, bucket)
-        assert sum(map(len, report["drift"].values())) == 0
-        assert report["held"] == len(orphans)
-        sync(bare_api, bucket)
-    assert bucket.deleted(PREFIX) == set()
-    is_refused(plane, bucket, uid(bare_api))
-
-
-def test_an_etcd_put_back_in_time_while_nobody_watched_deletes_nothing(
-    bare_api: ControlPlane, bucket: Bucket
-) -> None:
-    with maps_of(bare_api) as maps:
-        maps.put("a", "old")
-        snapshot = bare_api.snapshot()
-        maps.put("a", "new")
-        lost = create_many(bare_api.api(), maps, 60)
-        sync(bare_api, bucket)
-        bare_api.restore(snapshot)
-        assert "deletes are held" in sync(bare_api, bucket, code=3)
-        keys = {maps.key(item["metadata"]["name"]) for item in lost}
-        assert held(bucket) == dict.fromkeys(keys, "many")
-        assert b"old" in bucket.read(maps.key("a"))
-        report = reconcile(bare_api, bucket)
-        assert sum(map(len, report["drift"].values())) == 0
-    assert bucket.deleted(PREFIX) == set()
-
-
 # What is really gone
 
 
@@ -353,7 +240,7 @@ def test_a_namespace_of_400_objects_that_is_deleted_goes_and_nothing_else(
 ) -> None:
     """Under a service that is told of each end, and under one that only misses them later."""
     doomed = Maps(api)
-    create_many(api, doomed, 400)
+    doomed.put_many(400)
     scene = follow(api_proxy)
     space = f"{PREFIX}_cluster/namespace/{doomed.namespace}.yaml"
     files = {key for key in bucket.keys(PREFIX) if key.startswith(PREFIX + doomed.namespace)}
@@ -391,7 +278,7 @@ def remove_namespace(api: API, name: str) -> None:
 def test_most_maps_deleted_while_nobody_watched_wait_for_an_operator_whom_the_service_obeys(
     plane: ControlPlane, api: API, maps: Maps, bucket: Bucket, start_watcher: StartWatcher
 ) -> None:
-    items = create_many(api, maps, 100)
+    items = maps.put_many(100)
     sync(plane, bucket)
     gone = [item for number, item in enumerate(items) if number < 80]
     send(api, [("DELETE", path(item), None) for item in gone])
@@ -434,7 +321,7 @@ def test_a_listing_of_the_bucket_that_is_old_deletes_and_destroys_nothing(
     plane: ControlPlane, api: API, maps: Maps, bucket: Bucket, s3_proxy: Proxy
 ) -> None:
     """Of an hour ago, say: it lacks new files, shows files that are gone, and old ETags."""
-    items = create_many(api, maps, 40)
+    items = maps.put_many(40)
     sync(plane, bucket)
     s3_proxy.inject(Alter(Stale()), "GET", rf"\?(?!.*max-keys=1(&|$)).*prefix={PREFIX}(&|$)")
     through = bucket.at(s3_proxy.url)

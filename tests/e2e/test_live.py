@@ -16,9 +16,9 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.api import API, Object
-from tests.e2e.changes import Request, config_map, path, send
+from tests.e2e.changes import Request, collection, config_map, path, send
 from tests.e2e.control_plane import ControlPlane
-from tests.e2e.fill import collection, create, fill
+from tests.e2e.fill import create, fill
 from tests.e2e.minio import Bucket, Minio
 from tests.e2e.oracle import expected, wait_until_equal
 from tests.e2e.parsers import yaml_1_1

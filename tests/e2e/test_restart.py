@@ -21,11 +21,11 @@ from uuid import uuid4
 import pytest
 
 from tests.e2e.api import API
-from tests.e2e.changes import Restless, config_map, path, send
+from tests.e2e.changes import Restless, collection, config_map, path, send
 from tests.e2e.conftest import StartWatcher
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.directory import Directory
-from tests.e2e.fill import collection, create, fill
+from tests.e2e.fill import create, fill
 from tests.e2e.minio import Bucket, Minio
 from tests.e2e.oracle import differences, expected, wait_until_equal
 from tests.e2e.parsers import yaml_1_1
