@@ -15,6 +15,7 @@ when somebody scrapes is given once: `metrics.pending_objects.set_function(lambd
 import asyncio
 import platform
 from collections.abc import Iterable
+from functools import lru_cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -149,6 +150,9 @@ class Metrics:
             _REQUEST,
             "operation",
         )
+        # Finding them by their labels is most of what a request costs us here.
+        self._requests = lru_cache(maxsize=256)(self.bucket_requests.labels)
+        self._durations = lru_cache(maxsize=32)(self.bucket_request_duration.labels)
         # reason: throttled, unreachable, rejected, conflict, stranger, second-writer
         self.bucket_retries = counter(
             "bucket_retries_total", "Requests that did not do what they should, by why.", "reason"
@@ -199,8 +203,8 @@ class Metrics:
 
     def observe_request(self, operation: str, code: str, seconds: float) -> None:
         """One request to the bucket has ended: the callback that the stores take."""
-        self.bucket_requests.labels(operation, code).inc()
-        self.bucket_request_duration.labels(operation).observe(seconds)
+        self._requests(operation, code).inc()
+        self._durations(operation).observe(seconds)
 
     def failing(self, resource: str, fails: bool) -> None:
         """A kind cannot be listed or watched, or (again) it can: then nothing is left of it."""

