@@ -25,7 +25,7 @@ import botocore.exceptions as boto
 from botocore.awsrequest import AWSRequest
 from yarl import URL
 
-from watcher.bucket.answers import Answer, Ask, ExpiredError, error_for
+from watcher.bucket.answers import Answer, Ask, DeniedError, ExpiredError, error_for
 from watcher.bucket.connecting import Connection, Place, connect
 from watcher.bucket.failures import FAILURES, answer_of, failure, innermost
 from watcher.bucket.signing import Signer
@@ -40,6 +40,7 @@ from watcher.bucket.store import (
     Update,
     Version,
 )
+from watcher.errors import AbsentError, BucketError
 
 _LARGE = 2**20  # bytes, beyond which aiohttp wants a file: it then writes in turns with others
 _SPARE_CONNECTIONS = 4  # beyond `concurrency`, so that checks don't queue behind writes
@@ -144,11 +145,10 @@ class S3(Store):
             async with answer["Body"] as stream:
                 return await stream.read(), _head(answer)
 
-        return await self._request(Ask("GET", key, self.name), fetch)
+        return await self._read(key, self._request(Ask("GET", key, self.name), fetch))
 
     async def head(self, key: str) -> Head:
-        answer = await self._call("HEAD", key, "head_object", Key=key)
-        return _head(answer)
+        return _head(await self._read(key, self._call("HEAD", key, "head_object", Key=key)))
 
     async def delete(self, key: str) -> str:
         answer = await self._call("DELETE", key, "delete_object", Key=key)
@@ -156,8 +156,8 @@ class S3(Store):
 
     async def copy(self, source: str, target: str) -> None:
         place = {"Bucket": self._bucket, "Key": source}
-        encryption = self._encryption.arguments
-        await self._call("COPY", source, "copy_object", CopySource=place, Key=target, **encryption)
+        arguments = {"CopySource": place, "Key": target, **self._encryption.arguments}
+        await self._read(source, self._call("COPY", source, "copy_object", **arguments))
 
     async def list(
         self, prefix: str, *, start_after: str = ""
@@ -188,6 +188,20 @@ class S3(Store):
             await connection.opened.aclose()
 
     # One request
+
+    async def _read(self, key: str, request: Awaitable[_T]) -> _T:
+        """Its answer. Raises AbsentError too where the policy lets nobody see that a key is not
+        there but in a listing."""
+        try:
+            return await request
+        except DeniedError as denied:
+            try:
+                found = await self._call("LIST", key, "list_objects_v2", Prefix=key, MaxKeys=1)
+            except BucketError:
+                raise denied from None
+            if any(it["Key"] == key for it in found.get("Contents", ())):
+                raise
+            raise AbsentError(str(denied)) from denied
 
     async def _call(self, operation: str, key: str, method: str, **arguments: Any) -> Any:
         def call(at: Connection) -> Any:

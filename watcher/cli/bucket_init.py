@@ -37,6 +37,7 @@ def group() -> None:
 @group.command(
     cls=SettingsCommand,
     groups=("The bucket", "Where settings come from"),
+    without=("minio-access-key", "minio-secret-key", "fsync"),
     optional=_CLUSTER,
     epilog=EPILOG,
 )

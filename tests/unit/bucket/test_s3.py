@@ -270,6 +270,30 @@ async def test_a_refused_get_means_the_same_through_the_library(
     assert len(server.requests) == 1, "retried"
 
 
+@pytest.mark.parametrize(
+    ("listed", "error"),
+    [("", AbsentError), (f"{KEY}.old", AbsentError), (KEY, RejectedError), (None, RejectedError)],
+)
+async def test_a_refused_read_of_a_key_that_no_listing_shows_means_that_it_is_absent(
+    server: Server, listed: str | None, error: type[BucketError]
+) -> None:
+    """As AWS answers who may list no more than a prefix."""
+
+    def answer(request: web.Request) -> web.Response:
+        if "list-type" not in request.query or listed is None:
+            return refusal(403, "AccessDenied")
+        found = f"<Contents><Key>{listed}</Key></Contents>" if listed else ""
+        body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>"
+        return web.Response(text=body, content_type="application/xml")
+
+    server.answer = answer
+    for ask in (S3.get, S3.head, lambda it, key: it.copy(key, "elsewhere")):
+        store = opened(server.url)
+        said = await failing(ask(store, KEY), store)
+        assert isinstance(said, error)
+        assert isinstance(said, AbsentError) == (error is AbsentError)
+
+
 async def test_a_listing_that_is_no_xml_points_at_the_endpoint(server: Server) -> None:
     server.answer = lambda request: web.Response(text="<html><p>a console</html>")
     store = opened(server.url)

@@ -69,7 +69,8 @@ def test_a_rule_of_ours_that_somebody_changed_is_put_right() -> None:
 
 def test_stores_may_say_the_same_in_other_words() -> None:
     old, _ = done().lifecycle
-    for words in ({"Filter": {}}, {"Filter": None, "Prefix": ""}):
+    ways: list[dict[str, Any]] = [{"Filter": {}}, {"Filter": None, "Prefix": ""}]
+    for words in ways:
         assert not by_name(changed(old, **words))["old versions"].needed
 
 
