@@ -53,8 +53,8 @@ def refused(proxy: Proxy) -> list[str]:
         ({}, lambda key: True),
         ({"exclude_kinds": "secrets,*.rbac.authorization.k8s.io"}, lambda key: kind(key)
             not in ("secret", "role", "rolebinding", "clusterrole", "clusterrolebinding")),
-        ({"include_kinds": "cm,deployments.apps,crd"}, lambda key: kind(key)
-            in ("configmap", "deployment", "customresourcedefinition")),
+        ({"include_kinds": "cm,certificates.cert-manager.io,crd"}, lambda key: kind(key)
+            in ("configmap", "certificate.cert-manager.io", "customresourcedefinition")),
     ],
     ids=["wide", "excluded", "included"],
 )  # fmt: skip

@@ -55,7 +55,7 @@ def test_a_writers_policy_is_for_the_cluster_of_the_settings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     policy = json.loads(printed(capsys, "s3", *CLUSTER, "--minio-bucket=backups"))
-    listing, objects = policy["Statement"]
+    listing, objects, _ = policy["Statement"]
     assert listing["Condition"]["StringLike"]["s3:prefix"] == ["example.com/east/*"]
     assert objects["Resource"] == ["arn:aws:s3:::backups/example.com/east/*"]
 

@@ -5,6 +5,7 @@ Promises: only BucketErrors are raised; what a store does not know is said and s
 lifecycle, which S3 takes as a whole, keeps the rules of others.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,10 +22,22 @@ from watcher.errors import AbsentError, BucketError, RejectedError
 Outcome = Literal["same", "to change", "changed", "not supported"]
 
 _NOT_KNOWN = {"NotImplemented", "MethodNotAllowed", "UnsupportedOperation"}
+_NOT_UNDERSTOOD = {"MalformedXML", "InvalidArgument", "InvalidRequest"}
+
+# As hints name the writer's.
+_OTHER_KEYS = re.compile(r"(?:settings? )?minio-(?=access-key|secret-key)")
+
+
+class _NothingError(BucketError):
+    """The bucket has nothing of the kind."""
 
 
 class _NotSupportedError(RejectedError):
     """The store does not know what was asked for."""
+
+
+class _NotUnderstoodError(RejectedError):
+    """The store takes what was sent for malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +106,16 @@ class Admin:
         async def ask(what: What, method: str) -> Any:
             try:
                 return await self._call(method)
-            except AbsentError:
+            except _NothingError:
                 return {}
             except _NotSupportedError as error:
                 unknown[what] = str(error)
                 return {}
 
         try:
-            await self._call("head_bucket")
+            versioning = await ask("versioning", "get_bucket_versioning")
         except AbsentError:
             return None
-        versioning = await ask("versioning", "get_bucket_versioning")
         self._lifecycle = await ask("old versions", "get_bucket_lifecycle_configuration")
         if "old versions" in unknown:
             unknown["unfinished uploads"] = unknown["old versions"]
@@ -129,8 +141,13 @@ class Admin:
         match step.what:
             case "versioning":
                 await self._call("put_bucket_versioning", VersioningConfiguration=step.to)
-            case "old versions" | "unfinished uploads":
+            case "old versions":
                 await self._put_rule(dict(step.to))
+            case "unfinished uploads":
+                try:
+                    await self._put_rule(dict(step.to))
+                except _NotUnderstoodError as error:  # MinIO: it knows no such rule
+                    raise _NotSupportedError(str(error)) from error
             case "default encryption":
                 rules = [{"ApplyServerSideEncryptionByDefault": step.to}]
                 wanted = {"Rules": rules}
@@ -158,12 +175,14 @@ class Admin:
 
 
 def _error(answer: Answer, ask: Ask) -> BucketError:
+    if answer.code == "NoSuchBucket":
+        return AbsentError(f"{ask}: there is no such bucket")
+    if answer.status == 404:
+        return _NothingError(f"{ask}: {answer.code}")
     error = error_for(answer, ask)
     if answer.status in {405, 501} or answer.code in _NOT_KNOWN:
         return _NotSupportedError(str(error))
-    if answer.status == 404 and (ask.operation == "head bucket" or answer.code != "NoSuchBucket"):
-        return AbsentError(str(error))
-    if isinstance(error, RejectedError):  # whose hints name the writer's keys
-        told = str(error).replace("setting minio-access-key", "admin-access-key")
-        return RejectedError(told.replace("setting minio-secret-key", "admin-secret-key"))
+    if isinstance(error, RejectedError):
+        kind = _NotUnderstoodError if answer.code in _NOT_UNDERSTOOD else RejectedError
+        return kind(_OTHER_KEYS.sub("admin-", str(error)))
     return error

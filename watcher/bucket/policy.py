@@ -2,8 +2,8 @@
 
 Exists because only who knows every request that is made (store.py) can say what to allow. Promises:
 a writer's policy reaches the objects under one cluster's `prefix/` and nothing else, so no other
-cluster's, `cl10` beside `cl1` included; nobody gets at old versions, versioning, lifecycle or the
-policy itself; the same statements are taken by AWS and by MinIO. Pure.
+cluster's, `cl10` beside `cl1` included; nobody may remove old versions, or change versioning,
+lifecycle or the policy itself; the same statements are taken by AWS and by MinIO. Pure.
 
 HEAD is s3:GetObject, a copy is s3:GetObject and s3:PutObject, a listing is s3:ListBucket.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
@@ -34,11 +34,15 @@ def bucket_policy(
     """
     arn = f"arn:{partition}:s3:::{bucket}"
     listing: dict[str, Any] = {"Action": ["s3:ListBucket"], "Resource": [arn]}
-    objects = {"Action": _READ, "Resource": [f"{arn}/*"]}
+    objects: dict[str, Any] = {"Action": _READ, "Resource": [f"{arn}/*"]}
     if role == "writer":
         listing["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*"]}}
         objects = {"Action": _WRITE, "Resource": [f"{arn}/{prefix}*"]}
     statements = {"List": listing, "Objects": objects}
+    if role == "writer":
+        # To MinIO, who may delete an object may delete its versions too unless that is denied.
+        old = {"Effect": "Deny", "Action": ["s3:DeleteObjectVersion"], "Resource": [f"{arn}/*"]}
+        statements["OldVersions"] = old
     if kms_key and not principal:
         statements["Key"] = _use_of(kms_key, partition, writes=role == "writer")
     to = {"Principal": {"AWS": [principal]}} if principal else {}

@@ -11,24 +11,29 @@ PREFIX = "example.com/cl1/"
 
 def statements(policy: dict[str, Any]) -> dict[str, Any]:
     assert policy["Version"] == "2012-10-17"
-    assert {it["Effect"] for it in policy["Statement"]} == {"Allow"}
+    denied = [it["Sid"] for it in policy["Statement"] if it["Effect"] != "Allow"]
+    assert denied in ([], ["OldVersions"])
     return {it["Sid"]: it for it in policy["Statement"]}
 
 
 def test_a_writer_has_its_prefix_with_its_slash_and_nothing_else() -> None:
     found = statements(bucket_policy("writer", "backups", PREFIX))
-    assert found.keys() == {"List", "Objects"}
+    assert found.keys() == {"List", "Objects", "OldVersions"}
     assert found["List"]["Action"] == ["s3:ListBucket"]
     assert found["List"]["Resource"] == ["arn:aws:s3:::backups"]
     assert found["List"]["Condition"] == {"StringLike": {"s3:prefix": ["example.com/cl1/*"]}}
     assert found["Objects"]["Action"] == ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
     assert found["Objects"]["Resource"] == ["arn:aws:s3:::backups/example.com/cl1/*"]
+    assert found["OldVersions"]["Effect"] == "Deny"
+    assert found["OldVersions"]["Action"] == ["s3:DeleteObjectVersion"]
+    assert found["OldVersions"]["Resource"] == ["arn:aws:s3:::backups/*"]
 
 
 @pytest.mark.parametrize("role", ["git-sync", "verify"])
 def test_a_reader_lists_and_reads_the_whole_bucket_and_no_more(role: Any) -> None:
     found = statements(bucket_policy(role, "backups", ""))
     assert found["List"]["Action"] + found["Objects"]["Action"] == ["s3:ListBucket", "s3:GetObject"]
+    assert found.keys() == {"List", "Objects"}
     assert "Condition" not in found["List"]
     assert found["Objects"]["Resource"] == ["arn:aws:s3:::backups/*"]
 
@@ -38,7 +43,7 @@ def test_a_policy_of_the_bucket_itself_says_whom_it_is_for() -> None:
     found = statements(
         bucket_policy("writer", "backups", PREFIX, principal=arn, kms_key="arn:aws:kms:::key/1")
     )
-    assert [it["Principal"] for it in found.values()] == [{"AWS": [arn]}] * 2
+    assert [it["Principal"] for it in found.values()] == [{"AWS": [arn]}] * 3
 
 
 @pytest.mark.parametrize(
