@@ -120,7 +120,9 @@ class MemoryStore(Store):
         self._honours_conditions = False
 
     def etags_are_not_md5(self) -> None:
-        self._etag = lambda body: f'"{len(body):x}-{etag_of(body)[1:9]}"'
+        """As under SSE-KMS: the same body written again has another ETag."""
+        writes = count(1)
+        self._etag = lambda body: f'"{len(body):x}-{next(writes):x}"'
 
     # The contract
 

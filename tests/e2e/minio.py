@@ -12,7 +12,9 @@ from io import BytesIO
 from pathlib import Path
 
 from minio import Minio as Client
+from minio import MinioAdmin
 from minio.commonconfig import ENABLED
+from minio.credentials.providers import StaticProvider
 from minio.versioningconfig import VersioningConfig
 
 from tests.e2e.parts.build import binary
@@ -78,13 +80,14 @@ class Bucket:
 
 
 class Minio:
-    """One server. Running from the start on."""
+    """One server. Running from the start on. settings: of its own, besides keys and address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self._folder = folder
+        self._settings = settings
         (self._port,) = free_ports(1)
         self.endpoint = f"http://127.0.0.1:{self._port}"
-        self._buckets = 0
+        self._buckets = self._users = 0
         self.start()
 
     @property
@@ -102,6 +105,7 @@ class Minio:
                 "MINIO_ROOT_PASSWORD": SECRET_KEY,
                 "MINIO_BROWSER": "off",
                 "MINIO_UPDATE": "off",
+                **self._settings,
             },
         )
         until(self.answers, "answer of MinIO", needs=self._process, poll=0.05)
@@ -126,6 +130,22 @@ class Minio:
         if versioned:
             bucket.client().set_bucket_versioning(bucket.name, VersioningConfig(ENABLED))
         return bucket
+
+    def new_user(self, policy: str) -> dict[str, str]:
+        """One who may do what this policy document allows: its keys, for `replace(bucket, **…)`."""
+        self._users += 1
+        name, secret = f"user-{self._users}", f"secret-of-user-{self._users}"
+        document = self._folder / f"{name}.json"
+        document.write_text(policy)
+        admin = MinioAdmin(
+            endpoint=self._address,
+            credentials=StaticProvider(ACCESS_KEY, SECRET_KEY),
+            secure=False,
+        )
+        admin.policy_add(name, str(document))
+        admin.user_add(name, secret)
+        admin.policy_set(name, user=name)
+        return {"access_key": name, "secret_key": secret}
 
     def answers(self) -> bool:
         """Whether it answers right now."""

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from minio import MinioAdmin
-from minio.credentials.providers import StaticProvider
 
 from tests.e2e.changes import Restless
 from tests.e2e.conftest import StartWatcher
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.fill import fill
-from tests.e2e.minio import ACCESS_KEY, SECRET_KEY, Bucket, Minio
-from tests.e2e.watcher_process import DOMAIN
+from tests.e2e.minio import Bucket, Minio
+from tests.e2e.watcher_process import DOMAIN, command
 from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.metadata import Writer
 
@@ -43,8 +41,8 @@ def three(plane: ControlPlane, minio: Minio, start_watcher: StartWatcher) -> Buc
     bucket = minio.new_bucket(versioned=True)
     for cluster in (HEALTHY, STALE, DAMAGED):
         name = cluster.rpartition("/")[2]
-        for command in (("run", "--once"), ("reconcile",)):
-            watcher = start_watcher(plane.kubeconfig(), bucket, *command, cluster_name=name)
+        for words in (("run", "--once"), ("reconcile",)):
+            watcher = start_watcher(plane.kubeconfig(), bucket, *words, cluster_name=name)
             assert watcher.wait() == 0, watcher.log
     return bucket
 
@@ -60,23 +58,9 @@ def _beat(bucket: Bucket, cluster: str, *, ago: timedelta) -> None:
 
 
 @pytest.fixture
-def reader(minio: Minio, tmp_path: Path) -> dict[str, str]:
+def reader(minio: Minio, three: Bucket) -> dict[str, str]:
     """Keys that may list and read, and nothing else."""
-    policy = tmp_path / "policy.json"
-    allowed = {
-        "Effect": "Allow",
-        "Action": ["s3:ListBucket", "s3:GetObject"],
-        "Resource": ["arn:aws:s3:::*"],
-    }
-    policy.write_text(json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
-    address = minio.endpoint.partition("://")[2]
-    admin = MinioAdmin(
-        endpoint=address, credentials=StaticProvider(ACCESS_KEY, SECRET_KEY), secure=False
-    )
-    admin.policy_add("auditor", str(policy))
-    admin.user_add("auditor", "auditor-secret")
-    admin.policy_set("auditor", user="auditor")
-    return {"access_key": "auditor", "secret_key": "auditor-secret"}
+    return minio.new_user(command(None, three, "policy", "s3", "--role=verify").stdout)
 
 
 def verified(

@@ -22,6 +22,10 @@ SAMPLES = {
     "minio-secret-key": "yes",
     "minio-region": "eu-central-1",
     "minio-ca-file": "FILE",
+    "minio-client-cert-file": "FILE",
+    "minio-client-key-file": "FILE",
+    "sse": "aws:kms",
+    "sse-kms-key-id": "arn:aws:kms:eu-central-1:1:key/2",
     "fsync": "true",
     "reconcile-schedule": "CRON_TZ=Europe/Berlin 30 4 * * *",
     "reconcile-window": "30m",
@@ -50,6 +54,14 @@ SAMPLES = {
     "log-level": "debug",
     "config": "FILE",
     "secret-dir": "FOLDER",
+}
+
+# What a setting is of no use without.
+NEEDED = {
+    "minio-access-key": {"minio-secret-key": "x"},
+    "minio-secret-key": {"minio-access-key": "x"},
+    "minio-client-key-file": {"minio-client-cert-file": "FILE"},
+    "sse-kms-key-id": {"sse": "aws:kms"},
 }
 
 # These two say where the other places are, so they can't be given there.
@@ -121,9 +133,10 @@ def test_every_setting_can_be_given_in_every_place(
         SAMPLES[setting.name], SAMPLES[setting.name]
     )
     required = {name: value for name, value in REQUIRED.items() if name != setting.name}
-    if setting.name.endswith("-key"):  # one needs the other
-        required |= {"minio-access-key": "x", "minio-secret-key": "x"}
-        required.pop(setting.name, None)
+    required |= {
+        name: {"FILE": str(tmp_path / "a-file")}.get(value, value)
+        for name, value in NEEDED.get(setting.name, {}).items()
+    }
     given.at(place, setting.name, text)
 
     settings = given.load(required)
@@ -237,6 +250,24 @@ def test_a_missing_setting_is_named_in_all_the_ways_to_give_it() -> None:
         "cluster-name is missing: give it as flag --cluster-name, environment variable"
         " CLUSTER_NAME or key cluster-name of the mounted Secret"
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"sse_kms_key_id": "k"}, "sse-kms-key-id 'k' from flag --sse-kms-key-id: expected sse"),
+        ({"sse": "AES256", "sse_kms_key_id": "k"}, "sse-kms-key-id 'k' from flag"),
+        ({"sse": "AES256", "minio_bucket": "file:///b"}, "sse 'AES256' from flag --sse: expected"),
+        ({"sse": "aes256"}, "sse 'aes256' from flag --sse: expected one of none, AES256, aws:kms"),
+        ({"sse": "aws:kms", "sse_kms_key_id": "a\r\nb"}, "sse-kms-key-id 'a"),
+        ({"minio_client_key_file": __file__}, "minio-client-key-file"),
+    ],
+)
+def test_encryption_and_certificates_that_make_no_sense_are_refused(
+    values: dict[str, str], complaint: str
+) -> None:
+    (line,) = refused(lambda: loaded(**values))
+    assert line.startswith(complaint)
 
 
 def test_every_mistake_is_told_at_once() -> None:

@@ -25,6 +25,11 @@ class ExpiredError(RejectedError):
     """The credentials were good once: new ones from the same source may be too."""
 
 
+class DeniedError(RejectedError):
+    """A read was refused. So AWS also answers who may list but one prefix and asks for what is not
+    there (MinIO says 404)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What was asked for. key: or the prefix of a listing. where: the store's name."""
@@ -77,7 +82,6 @@ _HINTS = {  # codes that stay until somebody changes a setting, the rights or a 
     "InvalidBucketName": "setting minio-bucket",
     "InvalidAccessKeyId": "setting minio-access-key",
     "SignatureDoesNotMatch": "setting minio-secret-key",
-    "AccessDenied": "the rights of these keys",
     "AllAccessDisabled": "the rights of these keys",
     "AccountProblem": "the account of these keys",
     "RequestTimeTooSkewed": "the clock of this machine or of the store is wrong",
@@ -88,6 +92,7 @@ _HINTS = {  # codes that stay until somebody changes a setting, the rights or a 
     "InvalidRegion": "setting minio-region",
     "QuotaExceeded": "the bucket's quota",
 }
+_READS = {"GET", "HEAD", "COPY"}  # of one object
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken"}
 _THROTTLED = {
     "RequestLimitExceeded",
@@ -114,11 +119,15 @@ def error_for(answer: Answer, ask: Ask) -> BucketError:
         return ExpiredError(line, hint=CREDENTIALS)
     if code in _THROTTLED or code.startswith("SlowDown") or status == 429:
         return ThrottledError(line, retry_after=answer.retry_after)
+    if code == "AccessDenied" or (status == 403 and not code):
+        hint = "the rights of these keys" + ("" if code else f"; {CREDENTIALS}")
+        kind = DeniedError if ask.operation in _READS else RejectedError
+        return kind(line, hint=hint)
     if code in _HINTS:
         return RejectedError(line, hint=_hint(_HINTS[code], answer))
     if status == 412 or code == "ConditionalRequestConflict" or (status == 404 and ask.conditional):
         return PreconditionError(line)
-    if status == 404 and ask.operation in {"GET", "HEAD", "COPY"}:
+    if status == 404 and ask.operation in _READS:
         return AbsentError(line)
     if 300 <= status < 400:
         return RejectedError(line, hint=_hint("setting minio-region", answer))

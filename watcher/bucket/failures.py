@@ -12,6 +12,7 @@ from botocore.parsers import ResponseParserError
 
 from watcher.bucket.answers import CREDENTIALS, Answer, Ask, seconds
 from watcher.errors import BucketError, BucketUnreachableError, RejectedError
+from watcher.proxies import masked
 
 _ENDPOINT = "setting minio-endpoint"
 # The first row that fits.
@@ -24,7 +25,7 @@ _HOMES: tuple[tuple[tuple[type[Exception], ...], type[BucketError], str], ...] =
     (
         (ssl.SSLError, aiohttp.ClientSSLError, boto.SSLError),
         BucketUnreachableError,
-        f"{_ENDPOINT}: does it speak https? setting minio-ca-file",
+        f"{_ENDPOINT}: does it speak https? settings minio-ca-file and minio-client-cert-file",
     ),
     (
         (
@@ -140,7 +141,7 @@ def failure(error: Exception, ask: Ask) -> BucketError:
     """Any of `FAILURES`, or a ValueError, as an error of ours with one line."""
     inner = innermost(error)
     ours, hint = home(type(inner)) or (RejectedError, "")
-    said = " ".join(str(inner).split()) or type(inner).__name__
+    said = masked(" ".join(str(inner).split())) or type(inner).__name__
     return ours(f"{ask}: {said[:300]}", hint=hint)
 
 

@@ -34,6 +34,10 @@ def _store(settings: Settings, observe: Observe, clock: Callable[[], datetime]) 
         secret_key=settings.minio_secret_key.reveal(),
         region=settings.minio_region,
         ca_file=settings.minio_ca_file,
+        client_cert_file=settings.minio_client_cert_file,
+        client_key_file=settings.minio_client_key_file,
+        sse="" if settings.sse == "none" else settings.sse,
+        sse_kms_key_id=settings.sse_kms_key_id,
         concurrency=settings.concurrency,
         observe=observe,
     )

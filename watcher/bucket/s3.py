@@ -2,8 +2,8 @@
 
 Exists because PUTs are what this program does, and `put_object` costs 680 us of CPU where 175 will
 do (2 KB and all metadata, to a server that does nothing). So PUT is ours: built here, signed by
-botocore's S3SigV4Auth, sent over one aiohttp session. All the rest (credentials, listing, GET,
-HEAD, DELETE) is aiobotocore's.
+botocore's S3SigV4Auth, sent over one aiohttp session. All the rest (listing, GET, HEAD, DELETE) is
+aiobotocore's. How both reach the server is connecting.py's matter.
 
 Promises: store.py's; every refusal (answers.py) and every failure of the libraries (failures.py)
 becomes an error with one line that names the setting to look at. Nothing is retried here, with two
@@ -15,25 +15,17 @@ nothing was written; and aiohttp repeats one that met a kept connection while th
 import asyncio
 import base64
 import hashlib
-import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import aiohttp
 import botocore.exceptions as boto
-from aiobotocore.config import AioConfig
-from aiobotocore.credentials import AioCredentials
-from aiobotocore.session import get_session
-from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies
 from yarl import URL
 
-from watcher.bucket.answers import Answer, Ask, ExpiredError, error_for
+from watcher.bucket.answers import Answer, Ask, DeniedError, ExpiredError, error_for
+from watcher.bucket.connecting import Connection, Place, connect
 from watcher.bucket.failures import FAILURES, answer_of, failure, innermost
 from watcher.bucket.signing import sign
 from watcher.bucket.store import (
@@ -47,10 +39,8 @@ from watcher.bucket.store import (
     Update,
     Version,
 )
-from watcher.errors import RejectedError
+from watcher.errors import AbsentError, BucketError
 
-_CONNECT_TIMEOUT = 10.0  # seconds
-_ANSWER_TIMEOUT = 60.0  # seconds: the whole of a PUT, the silence within another request
 _LARGE = 2**20  # bytes, beyond which aiohttp wants a file: it then writes in turns with others
 _SPARE_CONNECTIONS = 4  # beyond `concurrency`, so that checks don't queue behind writes
 
@@ -64,60 +54,22 @@ class _Refused(Exception):
         self.answer = answer
 
 
-class _Credentials(AioCredentials):  # type: ignore[misc]
-    """What requests are signed with, from the same source anew once it has expired there.
+class _Encryption:
+    """What a write says about encryption at rest: nothing, or its kind and the key."""
 
-    botocore renews what says when it expires. But a file that somebody else rewrites does not say.
-    Plays both of botocore's parts: the provider, and the credentials that a client keeps.
-    """
-
-    def __init__(self, keys: tuple[str, str]) -> None:
-        super().__init__("", "")  # nobody reads these: signers ask for frozen ones
-        self._keys = keys
-        self._renewing = asyncio.Lock()
-        self.current: Any = None
-
-    async def renew(self, expired: Any) -> None:
-        """Load again, unless somebody has since `expired` was `current`."""
-        async with self._renewing:
-            if self.current is expired:
-                self.current = await self._load()
-
-    async def load_credentials(self) -> "_Credentials":
-        await self.renew(None)
-        return self
-
-    async def get_frozen_credentials(self) -> Any:
-        try:
-            return await self.current.get_frozen_credentials()
-        except RuntimeError as error:  # botocore's word for new ones that have expired as well
-            raise boto.CredentialRetrievalError(provider="AWS", error_msg=str(error)) from error
-
-    async def _load(self) -> Any:
-        session = get_session()
-        if any(self._keys):
-            session.set_credentials(*self._keys)
-        if (found := await session.get_credentials()) is None:
-            raise boto.NoCredentialsError
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    client: Any  # aiobotocore's
-    credentials: _Credentials
-    http: aiohttp.ClientSession
-    url: str  # of the bucket, with its last slash
-    proxy: str | None
-    opened: AsyncExitStack
+    def __init__(self, kind: str, key_id: str) -> None:
+        self.arguments = {"ServerSideEncryption": kind} if kind else {}
+        self.headers = {"x-amz-server-side-encryption": kind} if kind else {}
+        if key_id:
+            self.arguments["SSEKMSKeyId"] = key_id
+            self.headers["x-amz-server-side-encryption-aws-kms-key-id"] = key_id
 
 
 class S3(Store):
     """One bucket. Connects at the first request; `close` when done.
 
-    endpoint: "http://minio:9000", or "" for AWS. access_key, secret_key: both "" for AWS's chain
-    (environment, profile, IRSA, instance role). ca_file: instead of the system's authorities.
-    concurrency: requests that are under way at a time.
+    sse: the encryption at rest that each PUT and copy asks for, as its header has it; "": none.
+    concurrency: requests that are under way at a time. The rest: see connecting.py's `Place`.
     """
 
     def __init__(
@@ -129,23 +81,32 @@ class S3(Store):
         secret_key: str = "",
         region: str,
         ca_file: Path | None = None,
+        client_cert_file: Path | None = None,
+        client_key_file: Path | None = None,
+        sse: str = "",
+        sse_kms_key_id: str = "",
         concurrency: int,
         observe: Observe,
     ) -> None:
         self._bucket = bucket
-        self._endpoint = endpoint.rstrip("/")
-        self._keys = (access_key, secret_key)
-        self._region = region
-        self._ca_file = ca_file
+        self._place = Place(
+            bucket,
+            endpoint.rstrip("/"),
+            region,
+            keys=(access_key, secret_key, ""),
+            ca_file=ca_file,
+            client_cert_file=client_cert_file,
+            client_key_file=client_key_file,
+        )
+        self._encryption = _Encryption(sse, sse_kms_key_id)
         self._connections = concurrency + _SPARE_CONNECTIONS
         self._observe = observe
         self._opening = asyncio.Lock()
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
 
     @property
     def name(self) -> str:
-        place = f"at {self._endpoint}" if self._endpoint else f"in {self._region}"
-        return f"s3://{self._bucket} {place}"
+        return self._place.name
 
     @property
     def has_metadata(self) -> bool:
@@ -166,6 +127,7 @@ class S3(Store):
         headers = {
             "Content-Type": content_type,
             "Content-MD5": base64.b64encode(_md5(body)).decode(),
+            **self._encryption.headers,
             **{f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()},
         }
         match mode:
@@ -177,16 +139,15 @@ class S3(Store):
         return await self._request(ask, lambda at: self._put(at, key, body, headers))
 
     async def get(self, key: str) -> tuple[bytes, Head]:
-        async def fetch(at: _Connection) -> tuple[bytes, Head]:
+        async def fetch(at: Connection) -> tuple[bytes, Head]:
             answer = await at.client.get_object(Bucket=self._bucket, Key=key)
             async with answer["Body"] as stream:
                 return await stream.read(), _head(answer)
 
-        return await self._request(Ask("GET", key, self.name), fetch)
+        return await self._read(key, self._request(Ask("GET", key, self.name), fetch))
 
     async def head(self, key: str) -> Head:
-        answer = await self._call("HEAD", key, "head_object", Key=key)
-        return _head(answer)
+        return _head(await self._read(key, self._call("HEAD", key, "head_object", Key=key)))
 
     async def delete(self, key: str) -> str:
         answer = await self._call("DELETE", key, "delete_object", Key=key)
@@ -194,7 +155,8 @@ class S3(Store):
 
     async def copy(self, source: str, target: str) -> None:
         place = {"Bucket": self._bucket, "Key": source}
-        await self._call("COPY", source, "copy_object", CopySource=place, Key=target)
+        arguments = {"CopySource": place, "Key": target, **self._encryption.arguments}
+        await self._read(source, self._call("COPY", source, "copy_object", **arguments))
 
     async def list(
         self, prefix: str, *, start_after: str = ""
@@ -226,13 +188,27 @@ class S3(Store):
 
     # One request
 
+    async def _read(self, key: str, request: Awaitable[_T]) -> _T:
+        """Its answer. Raises AbsentError too where the policy lets nobody see that a key is not
+        there but in a listing."""
+        try:
+            return await request
+        except DeniedError as denied:
+            try:
+                found = await self._call("LIST", key, "list_objects_v2", Prefix=key, MaxKeys=1)
+            except BucketError:
+                raise denied from None
+            if any(it["Key"] == key for it in found.get("Contents", ())):
+                raise
+            raise AbsentError(str(denied)) from denied
+
     async def _call(self, operation: str, key: str, method: str, **arguments: Any) -> Any:
-        def call(at: _Connection) -> Any:
+        def call(at: Connection) -> Any:
             return getattr(at.client, method)(Bucket=self._bucket, **arguments)
 
         return await self._request(Ask(operation, key, self.name), call)
 
-    async def _request(self, ask: Ask, send: Callable[[_Connection], Awaitable[_T]]) -> _T:
+    async def _request(self, ask: Ask, send: Callable[[Connection], Awaitable[_T]]) -> _T:
         """Send, in a connection whose credentials are good. Raises BucketError only."""
         connection = await self._connect(ask)
         used = connection.credentials.current
@@ -243,7 +219,7 @@ class S3(Store):
             return await self._once(ask, send, connection)
 
     async def _once(
-        self, ask: Ask, send: Callable[[_Connection], Awaitable[_T]], connection: _Connection
+        self, ask: Ask, send: Callable[[Connection], Awaitable[_T]], connection: Connection
     ) -> _T:
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -266,14 +242,14 @@ class S3(Store):
             self._observe(ask.operation, code, loop.time() - began)
 
     async def _put(
-        self, at: _Connection, key: str, body: bytes, headers: Mapping[str, str]
+        self, at: Connection, key: str, body: bytes, headers: Mapping[str, str]
     ) -> Version:
         url = at.url + quote(key, safe="/~")
         keys = await at.credentials.get_frozen_credentials()
         async with at.http.put(
             URL(url, encoded=True),
             data=body if len(body) <= _LARGE else BytesIO(body),
-            headers=sign(keys, self._region, url, headers, body),
+            headers=sign(keys, self._place.region, url, headers, body),
             allow_redirects=False,
             proxy=at.proxy,
         ) as response:
@@ -284,14 +260,12 @@ class S3(Store):
                 raise _Refused(Answer(response.status, message="an answer without an ETag"))
             return Version(etag, _version_id(response.headers.get("x-amz-version-id")))
 
-    # Connecting
-
-    async def _connect(self, ask: Ask, *, expired: Any = None) -> _Connection:
+    async def _connect(self, ask: Ask, *, expired: Any = None) -> Connection:
         """The connection, its credentials good and not those that expired."""
         try:
             async with self._opening:
                 if self._connection is None:
-                    self._connection = await self._open()
+                    self._connection = await connect(self._place, connections=self._connections)
             connection = self._connection
             if expired is not None:
                 await connection.credentials.renew(expired)
@@ -300,66 +274,6 @@ class S3(Store):
         except (*FAILURES, ValueError) as error:
             raise failure(error, ask) from error
         return connection
-
-    async def _open(self) -> _Connection:
-        session = get_session()
-        # Nobody reads LastModified, and parsing it is half the cost of a listing.
-        parsers = session.get_component("response_parser_factory")
-        parsers.set_parser_defaults(timestamp_parser=lambda text: text)
-        credentials = _Credentials(self._keys)
-        session.register_component("credential_provider", credentials)
-        ca_file = self._ca_file or session.get_config_variable("ca_bundle") or get_cert_path(True)
-        try:
-            tls = await asyncio.to_thread(_tls, str(ca_file))
-        except OSError as error:
-            raise RejectedError(
-                f"{ca_file} holds no usable certificates: {error.strerror or error}",
-                hint="setting minio-ca-file",
-            ) from error
-        async with AsyncExitStack() as opened:
-            client = await opened.enter_async_context(
-                session.create_client(
-                    "s3",
-                    region_name=self._region,
-                    endpoint_url=self._endpoint or None,
-                    verify=str(ca_file),
-                    config=AioConfig(
-                        connect_timeout=_CONNECT_TIMEOUT,
-                        read_timeout=_ANSWER_TIMEOUT,
-                        max_pool_connections=self._connections,
-                        retries={"total_max_attempts": 1},
-                        request_checksum_calculation="when_required",
-                        response_checksum_validation="when_required",
-                        ignore_configured_endpoint_urls=True,
-                        s3={"addressing_style": "path" if self._endpoint else "auto"},
-                    ),
-                )
-            )
-            http = await opened.enter_async_context(self._http(tls))
-            url = self._url(client.meta.endpoint_url)
-            proxy = get_environ_proxies(url).get(urlsplit(url).scheme)
-            return _Connection(client, credentials, http, url, proxy, opened.pop_all())
-
-    def _url(self, service: str) -> str:
-        """Virtual-hosted on AWS, unless dots in the name would break its wildcard certificate."""
-        if self._endpoint or "." in self._bucket:
-            return f"{service}/{self._bucket}/"
-        scheme, _, host = service.partition("://")
-        return f"{scheme}://{self._bucket}.{host}/"
-
-    def _http(self, tls: ssl.SSLContext) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, ssl=tls),
-            timeout=aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT, sock_connect=_CONNECT_TIMEOUT),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-        )
-
-
-def _tls(ca_file: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _head(answer: Any) -> Head:

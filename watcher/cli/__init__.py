@@ -11,7 +11,17 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from watcher.cli import claim, deletes, reconcile, run, settings, trash, verify
+from watcher.cli import (
+    bucket_init,
+    claim,
+    deletes,
+    policy,
+    reconcile,
+    run,
+    settings,
+    trash,
+    verify,
+)
 from watcher.cli.options import EXIT_CODES
 from watcher.cli.process import version_of_program
 from watcher.errors import WatcherError
@@ -40,6 +50,8 @@ for command in (
     deletes.command,
     trash.command,
     claim.command,
+    policy.command,
+    bucket_init.group,
     settings.command,
     version,
 ):

@@ -60,13 +60,15 @@ class SettingsCommand(click.Command):
         self,
         *args: Any,
         groups: Collection[str] = (),
+        without: Collection[str] = (),
         optional: Collection[str] = (),
         **kwargs: Any,
     ) -> None:
-        """groups: the settings it takes; () is all. optional: names of those that it can do
-        without."""
+        """groups: the settings it takes; () is all. without: names of those in them that mean
+        nothing to it. optional: names of those that it can do without."""
         super().__init__(*args, **kwargs)
-        taken = (setting for setting in SETTINGS if not groups or setting.group in groups)
+        of_groups = (setting for setting in SETTINGS if not groups or setting.group in groups)
+        taken = (setting for setting in of_groups if setting.name not in without)
         self.params.extend(_SettingOption(it, optional=it.name in optional) for it in taken)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,8 +1,9 @@
 """Where the API server is and who we are there: a kubeconfig, or the service account of a pod.
 
 Exists because kubernetes_asyncio reads every kind of kubeconfig (exec plugins, client certificates,
-proxies), and nothing else of it is needed. Promises: found as kubectl finds it; whatever is wrong
-with it is a UsageError of one line.
+proxies), and nothing else of it is needed. Promises: found as kubectl finds it, and reached as
+kubectl reaches it (a kubeconfig's `proxy-url`, else the proxy of the environment); no TLS before
+1.2; whatever is wrong with it is a UsageError of one line.
 """
 
 import importlib
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from watcher.errors import UsageError
+from watcher.proxies import masked, proxy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def _access(configuration: Any, token_file: Path | None) -> Access:
     if host.startswith("https"):
         try:
             tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+            tls.minimum_version = ssl.TLSVersion.TLSv1_2
             if configuration.cert_file:
                 tls.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
         except (OSError, ssl.SSLError) as error:
@@ -116,14 +119,21 @@ def _access(configuration: Any, token_file: Path | None) -> Access:
         tls=tls,
         authorization=configuration.api_key.get("BearerToken", ""),
         token_file=token_file,
-        proxy=configuration.proxy,
+        proxy=configuration.proxy or _proxy(host),
         server_name=configuration.tls_server_name,
     )
 
 
+def _proxy(host: str) -> str | None:
+    try:
+        return proxy_for(host, os.environ)
+    except ValueError:  # no URL: whoever asks there says so
+        return None
+
+
 def one_line(error: Exception) -> str:
     """What another library says, in one line; where it says nothing, what it is."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return masked(" ".join(str(error).split())) or type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,7 @@ CRON = Form(
 )
 TEXT = Form("TEXT", "text", str)
 SECRET = Form("SECRET", "text", Secret)
+KEY_ID = Form("KEY", "a key's id or ARN: printable ASCII without spaces", matching("[!-~]*"))
 PATH = Form("PATH", "a path", lambda text: Path(text).expanduser())
 FILE = Form("FILE", "the path of a file that exists", _file)
 FLAG = Form("true|false", "true or false", _truth)

@@ -18,6 +18,13 @@ _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _IN_SECRET_DIR = _BY_NAME.keys() - {"secret-dir"}
 _IN_CONFIG = _BY_NAME.keys() - {"secret-dir", "config"}
 
+# The first is of no use without the second.
+_TOGETHER = (
+    ("minio-access-key", "minio-secret-key"),
+    ("minio-secret-key", "minio-access-key"),
+    ("minio-client-key-file", "minio-client-cert-file"),
+)
+
 # The Secret is shared with git-sync, whose keys are none of ours (DESIGN.md section 9).
 _FOREIGN_PREFIX = "git-"
 
@@ -113,10 +120,13 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
         )
     if values["max_delay"] < values["debounce"]:
         yield f"{named('max-delay')}: expected no less than {named('debounce')}"
-    keys = ("minio-access-key", "minio-secret-key")
-    for key, other in (keys, keys[::-1]):
-        if values[_BY_NAME[key].field] and not values[_BY_NAME[other].field]:
-            yield f"{named(key)}: expected {other} too"
+    for name, other in _TOGETHER:
+        if values[_BY_NAME[name].field] and not values[_BY_NAME[other].field]:
+            yield f"{named(name)}: expected {other} too"
+    if values["sse_kms_key_id"] and values["sse"] != "aws:kms":
+        yield f"{named('sse-kms-key-id')}: expected sse aws:kms too"
+    if values["sse"] != "none" and values["minio_bucket"].startswith("file://"):
+        yield f"{named('sse')}: expected none, as nobody encrypts a directory"
 
 
 def _read_secret_dir(given: Given | None) -> tuple[dict[str, Given], tuple[str, ...]]:

@@ -4,12 +4,12 @@ Exists so that name, type, default, help and group of a setting stand at one pla
 environment variables, `--help`, docs/settings.md and `watcher settings` are made from it.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
+from watcher.proxies import masked
 from watcher.schedule import Schedule
 from watcher.settings.forms import (
     BUCKET,
@@ -19,6 +19,7 @@ from watcher.settings.forms import (
     ENDPOINT,
     FILE,
     FLAG,
+    KEY_ID,
     KINDS,
     LABEL_SELECTOR,
     NAMESPACES,
@@ -65,7 +66,7 @@ class Setting:
 
     def shown(self, text: str) -> str:
         """A value for people: never a secret, nor a password inside a URL."""
-        return str(Secret(text)) if self.secret else re.sub(r"//[^/]*@", "//***@", text)
+        return str(Secret(text)) if self.secret else masked(text)
 
 
 def _row(group: str, form: Form, default: str | None, help: str) -> dict[str, Setting]:
@@ -114,6 +115,39 @@ class Settings:
     minio_ca_file: Path | None = field(
         metadata=_row(
             _BUCKET, FILE, "", "PEM file of the CA that signed the endpoint's certificate."
+        )
+    )
+    minio_client_cert_file: Path | None = field(
+        metadata=_row(
+            _BUCKET,
+            FILE,
+            "",
+            "PEM file of our own certificate, where the endpoint asks for one.",
+        )
+    )
+    minio_client_key_file: Path | None = field(
+        metadata=_row(
+            _BUCKET,
+            FILE,
+            "",
+            "PEM file of its key, without a passphrase. Without it: the key is beside the"
+            " certificate in the same file.",
+        )
+    )
+    sse: Literal["none", "AES256", "aws:kms"] = field(
+        metadata=_row(
+            _BUCKET,
+            choice("none", "AES256", "aws:kms"),
+            "none",
+            "Encryption at rest that each write asks for. none: as the bucket has it by default.",
+        )
+    )
+    sse_kms_key_id: str = field(
+        metadata=_row(
+            _BUCKET,
+            KEY_ID,
+            "",
+            "With sse=aws:kms: id or ARN of the key. Without it: the store's default key.",
         )
     )
     fsync: bool = field(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from watcher.bucket.answers import Answer, Ask, ExpiredError, error_for
+from watcher.bucket.answers import Answer, Ask, DeniedError, ExpiredError, error_for
 from watcher.errors import (
     AbsentError,
     BucketError,
@@ -43,7 +43,8 @@ CONDITIONAL = Ask("PUT", "cl1/ns/pod/a.yaml", "s3://b at http://minio:9000", con
         (400, "ExpiredToken", PUT, ExpiredError),
         (403, "ExpiredToken", PUT, ExpiredError),
         (403, "AccessDenied", PUT, RejectedError),
-        (403, "", GET, RejectedError),
+        (403, "", GET, DeniedError),
+        (403, "AccessDenied", GET, DeniedError),
         (400, "KeyTooLongError", PUT, RejectedError),
         (501, "NotImplemented", CONDITIONAL, RejectedError),
         (405, "", PUT, RejectedError),

@@ -5,18 +5,11 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from hashlib import md5
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from watcher.bucket.s3 import S3
 from watcher.bucket.store import CREATE, Update
@@ -162,6 +155,29 @@ async def test_an_intent_is_a_header_and_signed(
     assert header.lower() in request.headers["Authorization"]
 
 
+async def test_encryption_is_asked_for_with_every_write_and_signed(server: Server) -> None:
+    server.answer = lambda request: web.Response(
+        text="<CopyObjectResult/>", content_type="application/xml", headers={"ETag": '"etag"'}
+    )
+    store = opened(server.url, sse="aws:kms", sse_kms_key_id="key/1")
+    await store.put(KEY, b"")
+    await store.copy(KEY, f"{KEY}.old")
+    await store.close()
+    wanted = {
+        "x-amz-server-side-encryption": "aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id": "key/1",
+    }
+    assert [request.method for request in server.requests] == ["PUT", "PUT"]
+    for request in server.requests:
+        assert {name: request.headers[name] for name in wanted} == wanted
+        assert all(name in request.headers["Authorization"] for name in wanted)
+
+
+async def test_without_a_wish_a_write_says_nothing_of_encryption(s3: S3, server: Server) -> None:
+    await s3.put(KEY, b"")
+    assert not [name for name in server.requests[0].headers if "encryption" in name.lower()]
+
+
 async def test_a_url_is_sent_as_it_was_signed(s3: S3, server: Server) -> None:
     await s3.put("cl1/a:b @+~%3A/é.yaml", b"")
     assert server.requests[0].raw_path == "/backups/cl1/a%3Ab%20%40%2B~%253A/%C3%A9.yaml"
@@ -252,6 +268,30 @@ async def test_a_refused_get_means_the_same_through_the_library(
     store = opened(server.url)
     assert type(await failing(store.get(KEY), store)) is error
     assert len(server.requests) == 1, "retried"
+
+
+@pytest.mark.parametrize(
+    ("listed", "error"),
+    [("", AbsentError), (f"{KEY}.old", AbsentError), (KEY, RejectedError), (None, RejectedError)],
+)
+async def test_a_refused_read_of_a_key_that_no_listing_shows_means_that_it_is_absent(
+    server: Server, listed: str | None, error: type[BucketError]
+) -> None:
+    """As AWS answers who may list no more than a prefix."""
+
+    def answer(request: web.Request) -> web.Response:
+        if "list-type" not in request.query or listed is None:
+            return refusal(403, "AccessDenied")
+        found = f"<Contents><Key>{listed}</Key></Contents>" if listed else ""
+        body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>"
+        return web.Response(text=body, content_type="application/xml")
+
+    server.answer = answer
+    for ask in (S3.get, S3.head, lambda it, key: it.copy(key, "elsewhere")):
+        store = opened(server.url)
+        said = await failing(ask(store, KEY), store)
+        assert isinstance(said, error)
+        assert isinstance(said, AbsentError) == (error is AbsentError)
 
 
 async def test_a_listing_that_is_no_xml_points_at_the_endpoint(server: Server) -> None:
@@ -397,84 +437,6 @@ async def test_credentials_that_stay_expired_are_rejected(server: Server, chain:
     error = await failing(store.put(KEY, b""), store)
     assert isinstance(error, RejectedError)
     assert len(server.requests) == 2
-
-
-# TLS
-
-
-@dataclass
-class Authority:
-    file: Path
-    server: ssl.SSLContext
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A self-signed certificate of 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "minio")])
-    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(address, critical=False)
-        .sign(key, SHA256())
-    )
-    (folder / "ca.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(folder / "ca.crt", folder / "key.pem")
-    return Authority(folder / "ca.crt", context)
-
-
-@pytest.fixture
-async def secure(authority: Authority) -> AsyncIterator[Server]:
-    server = Server()
-    runner = await server.start(authority.server)
-    yield server
-    await runner.cleanup()
-
-
-async def test_a_private_authority_is_trusted_by_both_ways_of_asking(
-    secure: Server, authority: Authority
-) -> None:
-    store = opened(secure.url, ca_file=authority.file)
-    await store.put(KEY, b"")
-    await store.delete(KEY)
-    await store.close()
-    assert len(secure.requests) == 2
-
-
-async def test_an_authority_that_is_not_trusted_names_the_setting(secure: Server) -> None:
-    for ask in (put, check):
-        store = opened(secure.url)
-        error = await failing(ask(store), store)
-        assert type(error) is RejectedError
-        assert "minio-ca-file" in str(error)
-
-
-async def test_https_to_a_server_without_it_names_the_endpoint(server: Server) -> None:
-    store = opened(server.url.replace("http", "https"))
-    assert "minio-endpoint" in str(await failing(store.put(KEY, b""), store))
-
-
-@pytest.mark.parametrize("content", [None, "", "no certificate"])
-async def test_a_ca_file_without_certificates_names_the_setting(
-    tmp_path: Path, content: str | None
-) -> None:
-    file = tmp_path / "ca.crt"
-    if content is not None:
-        file.write_text(content)
-    store = opened("https://127.0.0.1:1", ca_file=file)
-    error = await failing(store.check(), store)
-    assert type(error) is RejectedError
-    assert f"{file} holds no usable certificates" in str(error)
-    assert "minio-ca-file" in str(error)
 
 
 async def test_closing_a_store_that_never_connected_is_fine() -> None:

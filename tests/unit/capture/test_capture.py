@@ -21,8 +21,13 @@ async def test_after_the_first_sync_the_bucket_equals_the_cluster() -> None:
     assert summary.failed == ()
 
 
-async def test_a_restart_with_nothing_changed_writes_and_reads_no_object() -> None:
+@pytest.mark.parametrize("etags_are_md5", [True, False])
+async def test_a_restart_with_nothing_changed_writes_and_reads_no_object(
+    etags_are_md5: bool,
+) -> None:
     rig = Rig()
+    if not etags_are_md5:
+        rig.store.etags_are_not_md5()
     rig.cluster.create(config_map("hello"))
     await rig.once()
     rig.store.requests.clear()

@@ -12,8 +12,6 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,11 @@ import aiohttp
 import aiohttp.client_exceptions
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from kubernetes_asyncio.config import incluster_config
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from tests.networks import Authority, connect_proxy, outdated
 from watcher.cluster.access import load_access
 from watcher.cluster.api import API
 from watcher.cluster.client import read
@@ -277,58 +273,6 @@ async def test_credentials_that_cannot_be_read_again_keep_the_old_ones(home: Pat
 # -- TLS
 
 
-class Authority:
-    """Signs certificates; its own is `ca`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-        own = self._signed(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
-        self.ca = folder / "ca.crt"
-        self.ca.write_bytes(own.public_bytes(serialization.Encoding.PEM))
-
-    def issue(self, name: str, address: str = "127.0.0.1") -> tuple[Path, Path]:
-        """Certificate and key."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
-        certificate, private = self._folder / f"{name}.crt", self._folder / f"{name}.key"
-        certificate.write_bytes(
-            self._signed(subject, key, names).public_bytes(serialization.Encoding.PEM)
-        )
-        private.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        return certificate, private
-
-    def server(self, address: str = "127.0.0.1") -> ssl.SSLContext:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.ca)
-        context.load_cert_chain(*self.issue("server", address))
-        context.verify_mode = ssl.CERT_OPTIONAL
-        return context
-
-    def _signed(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
-    ) -> x509.Certificate:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(extension, critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-
-
 @pytest.fixture
 def authority(home: Path) -> Authority:
     return Authority(home)
@@ -404,6 +348,90 @@ async def test_nobody_listening_is_told_with_the_address(home: Path) -> None:
     async with connect(path, "") as api:
         with pytest.raises(ClusterUnreachableError, match=r"http://127\.0\.0\.1:1: .*onnect"):
             await ask(api)
+
+
+# -- company networks
+
+INSIDE = "https://api.example.com:6443"
+
+
+@pytest.fixture
+def no_proxy_yet(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    return monkeypatch
+
+
+async def test_the_api_server_is_reached_through_the_proxy_of_the_environment(
+    home: Path, authority: Authority, no_proxy_yet: pytest.MonkeyPatch
+) -> None:
+    cluster = {"certificate-authority": str(authority.ca)}
+    path = written(home / "config", config(INSIDE, {}, cluster))
+    async with (
+        api_server(tls=authority.server("api.example.com")) as url,
+        connect_proxy(port_of(url), user="me:hush") as proxy,
+    ):
+        no_proxy_yet.setenv("HTTPS_PROXY", f"http://me:hush@{proxy.address}")
+        async with connect(path, "") as api:
+            assert await ask(api) == 200
+    assert proxy.asked == ["api.example.com:6443"]
+
+
+async def test_a_kubeconfigs_proxy_url_beats_that_of_the_environment(
+    home: Path, authority: Authority, no_proxy_yet: pytest.MonkeyPatch
+) -> None:
+    no_proxy_yet.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    async with (
+        api_server(tls=authority.server("api.example.com")) as url,
+        connect_proxy(port_of(url)) as proxy,
+    ):
+        cluster = {
+            "certificate-authority": str(authority.ca),
+            "proxy-url": f"http://{proxy.address}",
+        }
+        path = written(home / "config", config(INSIDE, {}, cluster))
+        async with connect(path, "") as api:
+            assert await ask(api) == 200
+    assert proxy.asked == ["api.example.com:6443"]
+
+
+@pytest.mark.parametrize("server", ["https://10.96.0.1:443", "https://api.example.com"])
+async def test_an_api_server_that_no_proxy_names_is_asked_directly(
+    home: Path, server: str, no_proxy_yet: pytest.MonkeyPatch
+) -> None:
+    no_proxy_yet.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    path = written(home / "config", config(server))
+    assert (await load_access(path, "")).proxy == "http://127.0.0.1:1"
+    no_proxy_yet.setenv("NO_PROXY", "10.0.0.0/8,.example.com")
+    assert (await load_access(path, "")).proxy is None
+
+
+async def test_a_proxy_that_refuses_us_is_told_without_its_password(
+    home: Path, no_proxy_yet: pytest.MonkeyPatch
+) -> None:
+    path = written(home / "config", config(INSIDE))
+    async with connect_proxy(1, user="me:hush") as proxy:
+        no_proxy_yet.setenv("HTTPS_PROXY", f"http://me:wrong-hush@{proxy.address}")
+        async with connect(path, "") as api:
+            with pytest.raises(ClusterUnreachableError, match="407") as error:
+                await ask(api)
+    assert "hush" not in str(error.value)
+
+
+async def test_an_api_server_of_the_time_before_tls_1_2_is_not_talked_to(
+    home: Path, authority: Authority
+) -> None:
+    async with api_server(tls=outdated(authority.server())) as url:
+        cluster = {"certificate-authority": str(authority.ca)}
+        path = written(home / "config", config(url, {}, cluster))
+        async with connect(path, "") as api:
+            with pytest.raises(ClusterUnreachableError, match="ssl"):
+                await ask(api)
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])
 
 
 # -- what aiohttp may raise
@@ -486,6 +514,7 @@ async def test_whatever_aiohttp_raises_is_an_unreachable_cluster_in_one_line(
 def test_reading_a_kubeconfig_does_not_load_a_library_of_61_megabytes(home: Path) -> None:
     program = """
 import asyncio, sys
+from tests.networks import Authority, connect_proxy, outdated
 from watcher.cluster.access import load_access
 from watcher.errors import UsageError
 try:
