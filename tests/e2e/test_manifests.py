@@ -8,8 +8,11 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import yaml
@@ -32,7 +35,9 @@ ACCOUNT = "system:serviceaccount:backup:watcher"
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes namespaces of a Pod")
 
-StartPod = Callable[[], Watcher]
+
+class StartPod(Protocol):
+    def __call__(self, *arguments: str, **settings: str) -> Watcher: ...
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +228,8 @@ def installed(scratch: Path) -> Path:
 def start(
     plane: ControlPlane, bucket: Bucket, installed: Path, tmp_path: Path
 ) -> Iterator[StartPod]:
-    """Starts the Deployment's container, with the example's Secret filled in."""
+    """Starts the Deployment's container (or a command given, with settings given) in a Pod, with
+    the example's Secret filled in."""
     (deployment,) = (o for o in built(plane, MANIFESTS / "base") if o["kind"] == "Deployment")
     spec = deployment["spec"]["template"]["spec"]
     (container,) = spec["containers"]
@@ -237,17 +243,24 @@ def start(
         "minio-secret-key": bucket.secret_key,
     }
     assert filled.keys() == example["stringData"].keys()
-    pod = new_pod(
-        tmp_path,
-        installed,
-        plane,
-        namespace=deployment["metadata"]["namespace"],
-        account=spec["serviceAccountName"],
-        secret=filled,
-        environment={each["name"]: each["value"] for each in container.get("env", ())},
-    )
-    with running(tmp_path, None, None, *container["args"], program=pod.program()) as watcher:
-        yield lambda: watcher
+    with ExitStack() as started:
+
+        def start(*arguments: str, **settings: str) -> Watcher:
+            given = {name.replace("_", "-"): value for name, value in settings.items()}
+            pod = new_pod(
+                tmp_path,
+                installed,
+                plane,
+                namespace=deployment["metadata"]["namespace"],
+                account=spec["serviceAccountName"],
+                secret={**filled, **given},
+                environment={each["name"]: each["value"] for each in container.get("env", ())},
+            )
+            arguments = arguments or tuple(container["args"])
+            watcher = running(tmp_path, None, None, *arguments, program=pod.program())
+            return started.enter_context(watcher)
+
+        yield start
 
 
 def process_of(watcher: Watcher) -> int:
@@ -311,8 +324,19 @@ def test_as_pid_1_it_writes_what_is_pending_when_it_is_told_to_end(
     maps.put("last", "words")
     until(lambda: watcher.metric("watcher_pending_objects") > 0, "pending change", poll=0.02)
     os.kill(process, signal.SIGTERM)
-    (outer,) = watcher.processes
-    assert outer.wait() == 0
+    assert watcher.wait() == 0
     assert bucket.read(maps.key("last"))
     (heartbeat,) = bucket.keys(f"{PREFIX}_meta/heartbeat/")
     assert json.loads(bucket.read(heartbeat))["released"]
+
+
+@needs_root
+def test_as_pid_1_every_command_ends_when_it_is_told_to(start: StartPod) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bucket:  # takes every request, answers none
+        watcher = start("verify", minio_endpoint=f"http://127.0.0.1:{bucket.getsockname()[1]}")
+        bucket.settimeout(60)
+        asked, _ = bucket.accept()
+        with asked:
+            os.kill(process_of(watcher), signal.SIGTERM)
+            assert watcher.wait() == 1
+    assert "stopped before it was done" in watcher.log
