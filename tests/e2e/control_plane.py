@@ -297,7 +297,7 @@ class ControlPlane:
         )
 
     def _add_nodes(self, count: int) -> None:
-        room = {"cpu": "1000", "memory": "4Ti", "pods": "10000"}
+        room = {"cpu": "1000", "memory": "4Ti", "ephemeral-storage": "4Ti", "pods": "10000"}
         for number in range(count):
             self.api().create(
                 "/api/v1/nodes",
