@@ -5,10 +5,12 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 SEEDS ?= 1000
 DEMO_BUCKET ?= $(CURDIR)/demo-bucket
+ENGINE ?= docker
+IMAGE ?= watcher
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help install run test simulate e2e parts lint bench docs alerts lock clean
+.PHONY: help install run test simulate e2e parts lint bench docs alerts image lock clean
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
@@ -70,6 +72,18 @@ docs: install
 alerts:
 	cd manifests/monitoring && { sed '/^spec:/q' prometheusrule.yaml; sed 's/^./  &/' alerts.yaml; } \
 		> .new && mv .new prometheusrule.yaml
+
+## make image    watcher:VERSION (alpine) and watcher:VERSION-ubi9, for this machine; with PUSH=1
+##               IMAGE=registry.company.com/watcher for amd64 and arm64, with SBOM and provenance
+image:
+	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) && \
+	for flavour in alpine ubi9; do \
+		$(ENGINE) buildx build --target $$flavour \
+			--tag $(IMAGE):$$version$$(test $$flavour = alpine || echo -$$flavour) \
+			--build-arg VERSION=$$version --build-arg REVISION=$$(git rev-parse HEAD) \
+			$(if $(PUSH),--platform=linux/amd64 --platform=linux/arm64 --sbom=true --provenance=mode=max --push,--load) \
+			. || exit; \
+	done
 
 ## make lock     pin the newest versions, with hashes
 lock: install

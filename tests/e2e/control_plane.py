@@ -42,6 +42,7 @@ class ControlPlane:
     """etcd and an API server; with `controllers` also those, the scheduler and kwok with nodes.
 
     `users` have a token each and no rights but those that `grant` gives them; `admin` has all.
+    `flags`: more of them for the API server.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class ControlPlane:
         controllers: bool = False,
         nodes: int = 3,
         users: Sequence[str] = ("reader",),
+        flags: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.has_controllers = controllers
+        self._flags = flags
         self._ports = dict(zip(_PARTS, free_ports(len(_PARTS)), strict=True))
         self._etcd_url = f"http://127.0.0.1:{self._ports['etcd']}"
         self.url = f"https://127.0.0.1:{self._ports['kube-apiserver']}"
@@ -169,6 +172,7 @@ class ControlPlane:
             "--service-cluster-ip-range=10.0.0.0/16",
             "--allow-privileged",
             *plugins,
+            *self._flags,
         )
         until(self.ca_file.exists, "certificate of the API server", needs=server)
         api = self.api()
@@ -293,7 +297,7 @@ class ControlPlane:
         )
 
     def _add_nodes(self, count: int) -> None:
-        room = {"cpu": "1000", "memory": "4Ti", "pods": "10000"}
+        room = {"cpu": "1000", "memory": "4Ti", "ephemeral-storage": "4Ti", "pods": "10000"}
         for number in range(count):
             self.api().create(
                 "/api/v1/nodes",

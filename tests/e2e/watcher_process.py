@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,8 @@ DOMAIN = "test.example.com"
 CLUSTER = "e2e"
 PREFIX = f"{DOMAIN}/{CLUSTER}/"  # of all keys
 
+_PROGRAM = (sys.executable, "-m", "watcher")
+
 
 class Watcher:
     """One `watcher` command. Use `running` to have it ended."""
@@ -30,17 +32,18 @@ class Watcher:
     def __init__(
         self,
         folder: Path,
-        kubeconfig: Path,
+        kubeconfig: Path | None,
         bucket: Bucket | None,
         *arguments: str,
         settings: Mapping[str, str] | None = None,
+        program: Sequence[str | Path] = _PROGRAM,
     ) -> None:
         """`bucket` None: the settings name one themselves."""
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self._process = Process(
             "watcher",
-            [sys.executable, "-m", "watcher", *(arguments or ("run",))],
+            [*program, *(arguments or ("run",))],
             log=folder / "watcher.log",
             env={**_environment(kubeconfig, bucket, settings or {}), "HTTP_PORT": str(port)},
         )
@@ -117,13 +120,14 @@ class Watcher:
 @contextmanager
 def running(
     folder: Path,
-    kubeconfig: Path,
+    kubeconfig: Path | None,
     bucket: Bucket | None,
     *arguments: str,
     settings: Mapping[str, str] | None = None,
+    program: Sequence[str | Path] = _PROGRAM,
 ) -> Iterator[Watcher]:
     """A Watcher that is gone afterwards."""
-    watcher = Watcher(folder, kubeconfig, bucket, *arguments, settings=settings)
+    watcher = Watcher(folder, kubeconfig, bucket, *arguments, settings=settings, program=program)
     try:
         yield watcher
     finally:
@@ -136,7 +140,7 @@ def command(
     """A `watcher` command that ends by itself, with what it printed. kubeconfig None: it needs
     no cluster, and has none."""
     return subprocess.run(
-        [sys.executable, "-m", "watcher", *arguments],
+        [*_PROGRAM, *arguments],
         env={**os.environ, **_environment(kubeconfig, bucket, settings)},
         stdin=subprocess.DEVNULL,
         capture_output=True,

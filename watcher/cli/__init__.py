@@ -23,7 +23,7 @@ from watcher.cli import (
     verify,
 )
 from watcher.cli.options import EXIT_CODES
-from watcher.cli.process import version_of_program
+from watcher.cli.process import heed_sigterm, version_of_program
 from watcher.errors import WatcherError
 
 
@@ -60,6 +60,7 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. The exit code; whatever went wrong was said on stderr."""
+    heed_sigterm()
     try:
         cli.main(arguments, prog_name="watcher", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -41,6 +42,13 @@ def run_until_done(work: Coroutine[Any, Any, _T], log: Log) -> _T:
     except Exception:
         log.debug("stopped by an error", exc_info=True)
         raise
+
+
+def heed_sigterm() -> None:
+    """SIGTERM ends every command as Ctrl-C does, where it is PID 1 of a container: there the kernel
+    drops a signal that nobody handles, and the kubelet would wait for nothing, then kill."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def stop_by_signal() -> asyncio.Event:

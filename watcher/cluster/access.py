@@ -155,6 +155,10 @@ def _library() -> _Library:
     measured, of which the readers need one class. So its two packages that import the rest are
     stood in for while the readers are imported.
     """
+    # They ask for the home folder on import. Of a user that nobody knows (OpenShift's) there is
+    # none: "/", as container engines have it.
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = "/"
     packages = ("kubernetes_asyncio", "kubernetes_asyncio.client")
     standing_in = packages[0] not in sys.modules
     if standing_in:

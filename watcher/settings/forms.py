@@ -5,6 +5,7 @@ Promises: parsing is pure (a FILE is looked for, not read); a `Secret` shows its
 does not call `reveal`.
 """
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,8 +114,13 @@ def _truth(text: str) -> bool:
     return matching("true|false")(text) == "true"
 
 
+def at_home(text: str) -> Path:
+    """With `~` for the user's home; of a user who has none it is a folder's name like any other."""
+    return Path(os.path.expanduser(text))
+
+
 def _file(text: str) -> Path | None:
-    path = Path(text).expanduser()
+    path = at_home(text)
     if text and not path.is_file():
         raise ValueError
     return path if text else None
@@ -143,7 +149,7 @@ CRON = Form(
 TEXT = Form("TEXT", "text", str)
 SECRET = Form("SECRET", "text", Secret)
 KEY_ID = Form("KEY", "a key's id or ARN: printable ASCII without spaces", matching("[!-~]*"))
-PATH = Form("PATH", "a path", lambda text: Path(text).expanduser())
+PATH = Form("PATH", "a path", at_home)
 FILE = Form("FILE", "the path of a file that exists", _file)
 FLAG = Form("true|false", "true or false", _truth)
 DURATION = Form("DURATION", "a duration such as 500ms, 2s or 1m30s", _duration)

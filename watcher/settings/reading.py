@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from watcher.errors import UsageError
+from watcher.settings.forms import at_home
 from watcher.settings.table import DEFAULT_SECRET_DIR, SETTINGS, Setting, Settings
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -164,7 +165,7 @@ def _read_config(given: Given | None) -> dict[str, Given]:
     from ruamel.yaml.error import YAMLError
 
     where = _named(_BY_NAME["config"], given)
-    text = _text(Path(given.text).expanduser(), where)
+    text = _text(at_home(given.text), where)
     try:
         # typ "base" leaves every scalar the text that it is: no key becomes an octal number.
         content = YAML(typ="base", pure=True).load(text)

@@ -118,6 +118,30 @@ async def test_without_a_name_it_is_the_one_in_the_home(home: Path) -> None:
     assert (await load_access("", "")).host == "http://127.0.0.1:1"
 
 
+_NOBODY = """
+import asyncio, os, pwd
+from watcher.cluster.access import load_access
+from watcher.errors import UsageError
+
+def unknown(uid):
+    raise KeyError(uid)
+
+pwd.getpwuid = unknown
+try:
+    asyncio.run(load_access("", ""))
+except UsageError as error:
+    print(error)
+"""
+
+
+def test_a_user_whom_nobody_knows_has_no_home_to_look_into() -> None:
+    """As OpenShift runs programs. In a process of its own: the library asks when it is imported."""
+    printed = subprocess.run(
+        [sys.executable, "-c", _NOBODY], env={}, capture_output=True, text=True, check=True
+    ).stdout
+    assert "neither a kubeconfig nor a pod's service account" in printed
+
+
 async def test_several_kubeconfigs_are_one_and_missing_ones_are_passed_over(home: Path) -> None:
     one = written(home / "one", config("http://127.0.0.1:1", name="one"))
     two = written(home / "two", config("http://127.0.0.1:2", name="two"))
