@@ -10,7 +10,7 @@ IMAGE ?= watcher
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-.PHONY: help install run test simulate e2e parts lint bench docs alerts image lock clean
+.PHONY: help install run test simulate e2e parts lint bench bench-check docs alerts image lock clean
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
@@ -60,9 +60,13 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-## make bench    the figures of the README; ARGS="--kubeconfig FILE" for a real cluster
-bench: install
+## make bench    how fast, how big, beside what (10 minutes); ARGS="--help" for more
+bench: parts
 	$(BIN)/python -m bench $(ARGS)
+
+## make bench-check  the short form, held to its floors: ratios and counts
+bench-check: parts
+	$(BIN)/python -m bench --short --check $(ARGS)
 
 ## make docs     docs/settings.md from the table of settings
 docs: install

@@ -1,80 +1,100 @@
-"""`python -m bench` (`make bench`): the figures of the README.
+"""`python -m bench` (`make bench`): how `watcher` does, beside what people use today.
 
-    python -m bench                               some 10,000 objects of a simulated cluster
-    python -m bench --objects 100000
-    python -m bench --kubeconfig ~/.kube/config   a real cluster
-    python -m bench --reconcile                   a reconcile beside changes that go on
+    python -m bench                                      10,000 objects, all but the soak
+    python -m bench --objects 1000,10000,100000          and how it grows
+    python -m bench --scenario first-sync --bucket sink  one thing
+    python -m bench --scenario soak                      an hour
+    python -m bench --kubeconfig FILE                    a real cluster; nothing is written to it
+    python -m bench --namespaces 200                     a real control plane of its own
+    python -m bench --short --check                      what CI holds (make bench-check)
 
-Prints a table for people and ends with one line of JSON for programs.
+Prints tables for people; `report.json`, `report.md` and its plots are in bench/out/.
+docs/performance.md says what each figure means.
 """
 
 import argparse
-import json
-import os
+import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
-from bench import reconcile
-from bench.first_sync import Figures, best_of, simulated
+from rich.console import Console
 
-_CHANGES = 10.0  # a second, beside a reconcile
+from bench.measure import clusters, floors, report, session
+from bench.measure.buckets import WORDS
+from bench.measure.clusters import Cluster
+from bench.measure.figures import across
+from bench.measure.place import Plan
 
-
-def _table(figures: Figures) -> str:
-    objects = figures.objects
-    rows = [
-        ("objects", f"{objects:,} ({figures.stored_bytes / 1e6:.1f} MB stored)"),
-        ("first sync", f"{figures.first_sync:.1f} s, {objects / figures.first_sync:,.0f} a second"),
-        ("raw PUTs", f"{figures.raw_puts:.1f} s, {objects / figures.raw_puts:,.0f} a second"),
-        ("ratio", f"{figures.first_sync / figures.raw_puts:.2f}"),
-        ("CPU", f"{figures.cpu:.1f} s, {1000 * figures.cpu / objects:.2f} ms an object"),
-        ("peak RSS", f"{figures.peak_rss / 1e6:.0f} MB"),
-        ("restart", f"{figures.restart:.1f} s, {figures.restart_requests} requests"),
-    ]
-    return "\n".join(f"{name:<12}{value}" for name, value in rows)
+_OUT = Path(__file__).parent / "out"
 
 
-def _reconcile_table(figures: reconcile.Figures) -> str:
-    requests = ", ".join(f"{count} {name}" for name, count in figures.requests.items())
-    rows = [
-        ("objects", f"{figures.objects:,}"),
-        ("reconcile", f"{figures.seconds:.1f} s, drift {figures.drift}"),
-        ("requests", requests),
-        ("CPU", f"{figures.cpu:.1f} s beyond capture's own"),
-        ("memory", f"{figures.extra_rss / 1e6:.0f} MB more at its peak"),
-        ("lag p99", f"{figures.lag_before:g} s before, {figures.lag_during:g} s during"),
-    ]
-    return "\n".join(f"{name:<12}{value}" for name, value in rows)
+def _sizes(text: str) -> list[int]:
+    return [int(size.replace("_", "")) for size in text.split(",")]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="The README's figures.")
-    parser.add_argument(
-        "--objects",
-        type=int,
-        default=10_600,
-        help="of the simulated cluster; one in twenty is left out",
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="How watcher does.")
+    add = parser.add_argument
+    add("--objects", type=_sizes, default=[10_000], metavar="N[,N…]", help="of simulated clusters")
+    add("--kubeconfig", type=Path, help="a real cluster instead; it is only read")
+    add("--namespaces", type=int, default=0, help="of a real control plane, 55 objects in each")
+    add("--scenario", action="append", choices=session.SCENARIOS, help="this one; may be repeated")
+    add("--bucket", choices=WORDS, default="", help="for all scenarios  [each its own]")
+    add("--rounds", type=int, default=3, help="of a first sync and a restart; the best counts  [3]")
+    add("--seconds", type=float, default=45, help="of each scenario that goes on  [45]")
+    add("--soak-seconds", type=float, default=3600, help="[3600]")
+    add("--outage-seconds", type=float, default=120, help="of the bucket, in recovery  [120]")
+    add("--katafygio", type=Path, help="its program, to be measured too")
+    add("--short", action="store_true", help="what CI runs: fewer rounds, shorter, fewer scenarios")
+    add("--check", action="store_true", help="exit with 1 if a floor (bench/floors.toml) is missed")
+    add("--out", type=Path, default=_OUT, help="folder of the report  [bench/out]")
+    return parser
+
+
+def _cluster_of(given: argparse.Namespace) -> session.ClusterOf:
+    if given.kubeconfig:
+        return lambda folder, objects: nullcontext(Cluster(given.kubeconfig))
+    if given.namespaces:
+        return lambda folder, objects: clusters.filled(folder, given.namespaces)
+    return clusters.simulated
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code."""
+    given = _parser().parse_args(arguments)
+    usual = session.SHORT if given.short else session.USUAL
+    real = bool(given.kubeconfig or given.namespaces)
+    scenarios = session.possible(given.scenario or usual, real=real)
+    plan = Plan(
+        seconds=10 if given.short else given.seconds,
+        rounds=1 if given.short else given.rounds,
+        soak=given.soak_seconds,
+        outage=given.outage_seconds,
+        burst=1000 if given.short else 5000,
+        bucket=given.bucket,
+        crds=200 if given.short else 1000,
+        katafygio=given.katafygio,
     )
-    parser.add_argument("--kubeconfig", type=Path, help="a real cluster instead")
-    parser.add_argument("--rounds", type=int, default=3, help="the best one counts")
-    parser.add_argument("--reconcile", action="store_true", help="measure a reconcile instead")
-    options = parser.parse_args()
-    load = os.getloadavg()[0]
-    with (
-        nullcontext(options.kubeconfig)
-        if options.kubeconfig
-        else simulated(options.objects, changes=_CHANGES * options.reconcile) as kubeconfig
-    ):
-        figures: Figures | reconcile.Figures
-        if options.reconcile:
-            figures = reconcile.measure(kubeconfig)
-            print(_reconcile_table(figures))
-        else:
-            figures = best_of(options.rounds, kubeconfig)
-            print(_table(figures))
-    print(json.dumps({**asdict(figures), "load_before": round(load, 2), "cpus": os.cpu_count()}))
+    console, progress = Console(), Console(stderr=True)
+    results = session.run(
+        given.objects[:1] if real else given.objects,
+        scenarios,
+        plan,
+        cluster_of=_cluster_of(given),
+        say=progress.log,
+    )
+    grown = across(results.sizes)
+    verdicts = floors.judge(floors.load(), results.sizes, grown, real=real, short=given.short)
+    report.show(console, results, grown, verdicts)
+    console.print(f"The report is {report.write(given.out, results, grown, verdicts)}")
+    for line in results.failed:
+        progress.print(f"failed: {line}", style="red")
+    missed = floors.fallen_short(verdicts, short=given.short) if given.check else []
+    for verdict in missed:
+        progress.print(str(verdict), style="red")
+    return 1 if results.failed or missed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

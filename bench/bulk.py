@@ -6,6 +6,7 @@ a body is printed from its kind's form when it is asked for.
 """
 
 from functools import partial
+from itertools import islice, zip_longest
 from typing import NamedTuple
 from uuid import UUID
 
@@ -75,6 +76,20 @@ def fill(cluster: Cluster, objects: int, *, crds: int = 0) -> None:
         )
         for number in range(objects - namespaces)
     )
+
+
+def mixed(cluster: Cluster, count: int) -> list[tuple[str, str, str]]:
+    """(kind, namespace, name) of so many objects of the mix that are backed up, or all there are;
+    the same as long as the cluster is the same."""
+    labels = [label for label in _SHARES if label != "endpointslices.discovery.k8s.io"]
+    rounds = zip_longest(*(cluster.table(label).keys for label in labels))
+    found = (
+        (label, *key.split("/", 1))
+        for keys in rounds
+        for label, key in zip(labels, keys, strict=True)
+        if key
+    )
+    return [(label, namespace, name) for label, namespace, name in islice(found, count)]
 
 
 def custom_definition(index: int, *, versions: tuple[str, ...] = ("v1",)) -> Object:

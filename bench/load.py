@@ -1,13 +1,14 @@
 """What goes on in a cluster: churn that a backup must not notice, and changes that it must.
 
 Exists so that the demo lives and benchmarks can say how much of which they bore. Promises: `churn`
-touches statuses and heartbeats only; each of `edits` changes what is stored; no change leaves the
-cluster inconsistent. Waits through the event loop; what happens comes from the given Random.
+touches statuses and heartbeats only; each of `edits` and `turns` changes what is stored; no change
+leaves the cluster inconsistent. Waits through the event loop; chance comes from the given Random.
 """
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from random import Random
 
 from bench.cluster import Cluster, Object
@@ -23,6 +24,22 @@ async def churn(cluster: Cluster, rate: float, random: Random) -> None:
 async def edits(cluster: Cluster, rate: float, random: Random) -> None:
     """`rate` changes a second that count, until cancelled."""
     await _repeat(lambda: edit(cluster, random), rate)
+
+
+async def turns(cluster: Cluster, rate: float, objects: Sequence[tuple[str, str, str]]) -> None:
+    """`rate` changes a second that count, until cancelled, of one object (kind, namespace, name)
+    after the other: none changes again before all the others have."""
+    order = cycle(objects)
+    await _repeat(lambda: mark(cluster, *next(order), f"at-{cluster.version}"), rate)
+
+
+def mark(cluster: Cluster, label: str, namespace: str, name: str, value: str) -> None:
+    """One change that counts, of whatever kind the object is."""
+
+    def change(content: Object) -> None:
+        content["metadata"].setdefault("labels", {})["marked"] = value
+
+    cluster.edit(label, namespace, name, change)
 
 
 def beat(cluster: Cluster, random: Random) -> None:

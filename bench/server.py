@@ -21,21 +21,27 @@ from random import Random
 from urllib.parse import unquote
 
 import orjson
+import uvloop
 from aiohttp import web
 
 from bench.answers import answer
 from bench.bulk import fill
 from bench.cluster import Cluster
+from bench.control import PATH, Control
 from bench.faults import ConnectionLost
-from bench.load import churn, edits
 from bench.population import settle
 
 
 @asynccontextmanager
-async def serve(cluster: Cluster, *, port: int = 0, token: str = "") -> AsyncIterator[str]:
-    """Yields the URL. token: where given, requests without this bearer token are 401."""
+async def serve(
+    cluster: Cluster, *, port: int = 0, token: str = "", control: Control | None = None
+) -> AsyncIterator[str]:
+    """Yields the URL. token: where given, requests without this bearer token are 401. control:
+    what is asked under its path goes there, without a token."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if control and request.path == PATH:
+            return _controlled(control, request)
         if token and request.headers.get("Authorization") != f"Bearer {token}":
             return web.json_response(_UNAUTHORIZED, status=401)
         return await _carry(cluster, request)
@@ -61,6 +67,13 @@ _UNAUTHORIZED = {
     "reason": "Unauthorized",
     "code": 401,
 }
+
+
+def _controlled(control: Control, request: web.Request) -> web.Response:
+    try:
+        return web.json_response(control.act(request.query))
+    except (KeyError, ValueError) as error:
+        return web.Response(status=400, text=f"not understood: {error}")
 
 
 async def _carry(cluster: Cluster, request: web.Request) -> web.StreamResponse:
@@ -114,19 +127,14 @@ async def _run(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serve(cluster, port=options.port, token=options.token) as url:
+    control = Control(cluster, random)
+    async with serve(cluster, port=options.port, token=options.token, control=control) as url:
         if options.kubeconfig:
             options.kubeconfig.write_bytes(kubeconfig(url, options.token))
+        control.act({"churn": options.churn, "changes": options.changes})
         print(url, flush=True)
-        load = [
-            asyncio.create_task(task(cluster, rate, random))
-            for task, rate in ((churn, options.churn), (edits, options.changes))
-            if rate
-        ]
         await stop.wait()
-        for task in load:
-            task.cancel()
-        await asyncio.gather(*load, return_exceptions=True)
+        await control.close()
 
 
 def main() -> None:
@@ -139,7 +147,7 @@ def main() -> None:
     parser.add_argument("--churn", type=float, default=0, help="changes of a status per second")
     parser.add_argument("--changes", type=float, default=0, help="changes that count per second")
     parser.add_argument("--seed", type=int, default=0)
-    asyncio.run(_run(parser.parse_args()))
+    uvloop.run(_run(parser.parse_args()))
 
 
 if __name__ == "__main__":

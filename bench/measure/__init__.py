@@ -1,0 +1,1 @@
+"""What is measured of `watcher`, beside what, and against which floors."""

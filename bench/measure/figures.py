@@ -1,0 +1,69 @@
+"""What was measured: named numbers, and series of them over time.
+
+Exists because ratios, floors, tables and plots all want the same thing: a number by its name.
+Promises: names read as paths (`first-sync.sink.cpu_ms`), the last word says the unit where there is
+one (`_s`, `_ms`, `_us`, `_mb`, `per_second`); what was not measured has no name. Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+Figures = dict[str, float]
+Points = list[tuple[float, float]]  # seconds since the start of the scenario, value
+
+
+@dataclass(slots=True)
+class Measured:
+    """At one size. objects: that were asked for, which names the run."""
+
+    objects: int
+    figures: Figures = field(default_factory=dict)
+    series: dict[str, Points] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Results:
+    """Of one run. machine: what it was measured on and with, in words. failed: scenarios and
+    yardsticks that did not come to their end, and why."""
+
+    machine: dict[str, str] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    sizes: list[Measured] = field(default_factory=list)
+
+
+# What is divided by what; a name for each ratio.
+_RATIOS = {
+    "ratio.first-sync-to-raw-puts": ("first-sync.minio.wall_s", "raw-puts.wall_s"),
+    "ratio.cpu-to-kubectl": ("first-sync.sink.cpu_ms", "kubectl.cpu_ms"),
+    "ratio.cpu-to-obvious-way": ("first-sync.sink.cpu_ms", "obvious-way.cpu_ms"),
+    "ratio.cpu-to-katafygio": ("first-sync.directory.cpu_ms", "katafygio.cpu_ms"),
+    "ratio.wall-to-katafygio": ("first-sync.directory.wall_s", "katafygio.wall_s"),
+    "ratio.rate-to-signed-puts": (
+        "first-sync.sink.per_second",
+        "signed-puts.per_second",
+    ),
+    "ratio.status-event-to-loads": ("status-event.cpu_us", "status-event.loads_us"),
+    "ratio.restart-to-paged-gets": ("restart.wall_s", "paged-gets.wall_s"),
+    "ratio.soak-memory": ("soak.end_mb", "soak.begin_mb"),
+}
+
+
+def with_ratios(figures: Figures) -> Figures:
+    """The same, and each ratio both of whose figures are there."""
+    ratios = {
+        name: figures[above] / figures[below]
+        for name, (above, below) in _RATIOS.items()
+        if above in figures and figures.get(below)
+    }
+    return {**figures, **ratios}
+
+
+def across(sizes: Sequence[Measured]) -> Figures:
+    """What only two sizes together tell: the cost of an object in the biggest against one in the
+    smallest cluster."""
+    cost = "first-sync.sink.cpu_ms"
+    known = sorted((it for it in sizes if cost in it.figures), key=lambda it: it.objects)
+    if len(known) < 2:
+        return {}
+    small, big = known[0], known[-1]
+    return {"ratio.cost-of-growth": big.figures[cost] / small.figures[cost]}

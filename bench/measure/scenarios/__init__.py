@@ -1,0 +1,1 @@
+"""What `watcher` is put through: a module a scenario, each a real process seen from outside."""

@@ -1,0 +1,70 @@
+"""The same cluster, the same bucket, nothing changed: what a start asks of the bucket.
+
+Exists because each deployment of a new version is one. Promises: each request is counted at a proxy
+in front of the bucket, which costs time of its own: so the wall time is that of a start without it.
+"""
+
+from math import ceil
+from urllib.parse import parse_qs, urlsplit
+
+from bench.measure import runs
+from bench.measure.buckets import DIRECTORY, MINIO, SINK
+from bench.measure.figures import Figures
+from bench.measure.place import Place
+from tests.e2e.proxy import Proxy, Seen
+from tests.e2e.watcher_process import PREFIX
+from watcher.bucket.checkpoint import FILE as CHECKPOINT
+
+_PAGE = 1000  # keys a LIST
+
+
+def measure(place: Place) -> None:
+    word = place.plan.bucket or MINIO
+    if word == SINK:
+        return  # it has forgotten all
+    target = place.bucket_after_first_sync(word)
+    kubeconfig = place.cluster.kubeconfig
+    best = min(
+        (runs.once(place.new_folder(), kubeconfig, target) for _ in range(place.plan.rounds)),
+        key=lambda run: run.seconds,
+    )
+    objects = max(best.unchanged, 1)
+    place.note(
+        **{
+            "restart.wall_s": best.seconds,
+            "restart.cpu_ms": 1000 * best.cpu / objects,
+            "restart.peak_mb": best.peak_rss / 1e6,
+            "restart.written": best.written,
+        }
+    )
+    if word == DIRECTORY or target.bucket is None:
+        return
+    proxy = Proxy(target.bucket.endpoint)
+    try:
+        through = target.bucket.at(proxy.url)
+        runs.once(place.new_folder(), kubeconfig, target, through=through)
+        place.note(**counted(proxy.requests, objects))
+    finally:
+        proxy.close()
+
+
+def counted(requests: list[Seen], objects: int) -> Figures:
+    """Requests of a start by what they are for. A LIST of objects is one of the whole prefix, or of
+    what lies behind `_meta/`."""
+    lists = [parse_qs(urlsplit(it.path).query) for it in requests if "list-type=" in it.path]
+    of_objects = [
+        query
+        for query in lists
+        if query.get("prefix") == [PREFIX] and query.get("max-keys") != ["1"]
+    ]
+    files = [it for it in requests if "list-type=" not in it.path]
+    plain = [it for it in files if f"{PREFIX}_meta/" not in it.path]
+    checkpoint = [it for it in files if it.method == "GET" and CHECKPOINT in it.path]
+    return {
+        "restart.requests": len(requests),
+        "restart.puts_of_objects": sum(it.method == "PUT" for it in plain),
+        "restart.gets_of_objects": sum(it.method in ("GET", "HEAD") for it in plain),
+        "restart.gets_of_checkpoint": len(checkpoint),
+        "restart.lists": len(of_objects),
+        "restart.lists_beyond_pages": len(of_objects) - ceil(objects / _PAGE),
+    }

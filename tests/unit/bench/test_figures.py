@@ -1,0 +1,29 @@
+"""What is made of figures: ratios, and what two sizes tell together."""
+
+import pytest
+
+from bench.measure.figures import Measured, across, with_ratios
+
+
+def test_a_ratio_is_there_if_both_its_figures_are() -> None:
+    figures = {"first-sync.sink.cpu_ms": 0.5, "kubectl.cpu_ms": 1.25}
+    assert with_ratios(figures) == {**figures, "ratio.cpu-to-kubectl": 0.4}
+
+
+def test_a_ratio_to_nothing_is_none() -> None:
+    figures = {"first-sync.sink.cpu_ms": 0.5, "kubectl.cpu_ms": 0.0}
+    assert with_ratios(figures) == figures
+
+
+def test_the_cost_of_growth_is_that_of_the_biggest_against_the_smallest() -> None:
+    sizes = [
+        Measured(100_000, {"first-sync.sink.cpu_ms": 0.66}),
+        Measured(1_000, {"first-sync.sink.cpu_ms": 0.6}),
+        Measured(10_000, {"first-sync.sink.cpu_ms": 0.5}),
+        Measured(300_000),  # its first sync failed
+    ]
+    assert across(sizes) == {"ratio.cost-of-growth": pytest.approx(1.1)}
+
+
+def test_one_size_tells_nothing_of_growth() -> None:
+    assert across([Measured(1_000, {"first-sync.sink.cpu_ms": 0.6})]) == {}
