@@ -121,6 +121,15 @@ def _access(configuration: Any, token_file: Path | None) -> Access:
     )
 
 
+def own_namespace() -> str:
+    """That of the Pod we run in; elsewhere `default`."""
+    path = Path(_library().incluster.SERVICE_TOKEN_FILENAME).with_name("namespace")
+    try:
+        return path.read_text().strip() or "default"
+    except OSError:
+        return "default"
+
+
 def one_line(error: Exception) -> str:
     """What another library says, in one line; where it says nothing, what it is."""
     return " ".join(str(error).split()) or type(error).__name__

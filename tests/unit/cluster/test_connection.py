@@ -28,9 +28,11 @@ from kubernetes_asyncio.config import incluster_config
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from bench.cluster import Cluster
+from bench.server import serve
 from watcher.cluster.access import load_access
 from watcher.cluster.api import API
-from watcher.cluster.client import read
+from watcher.cluster.client import read, send
 from watcher.cluster.connection import Connection, connect
 from watcher.errors import ClusterUnreachableError, StatusError, UsageError
 
@@ -453,7 +455,7 @@ class _Failing:
         self.headers: dict[str, str] = {}
         self.content = self
 
-    async def get(self, *_: object, **__: object) -> "_Failing":
+    async def request(self, *_: object, **__: object) -> "_Failing":
         if not self._late:
             raise self._error
         return self
@@ -486,6 +488,8 @@ async def test_whatever_aiohttp_raises_is_an_unreachable_cluster_in_one_line(
 def test_reading_a_kubeconfig_does_not_load_a_library_of_61_megabytes(home: Path) -> None:
     program = """
 import asyncio, sys
+from bench.cluster import Cluster
+from bench.server import serve
 from watcher.cluster.access import load_access
 from watcher.errors import UsageError
 try:
@@ -502,3 +506,29 @@ print(kubernetes_asyncio.client.V1Pod.__name__)
     loaded, whole = done.stdout.split()
     assert int(loaded) < 5
     assert whole == "V1Pod", "whoever wants the whole library can have it"
+
+
+async def test_a_lease_is_created_and_replaced_and_a_lost_race_is_a_status(home: Path) -> None:
+    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    lease: Object = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "watcher"},
+        "spec": {"holderIdentity": "a"},
+    }
+    async with (
+        serve(Cluster(lambda: datetime.now(UTC))) as url,
+        connect(written(home / "config", config(url)), "") as api,
+    ):
+        created = await send(api, "POST", path, lease)
+        created["spec"]["holderIdentity"] = "b"
+        replaced = await send(api, "PUT", f"{path}/watcher", created)
+        assert replaced["spec"]["holderIdentity"] == "b"
+        assert replaced["metadata"]["resourceVersion"] != created["metadata"]["resourceVersion"]
+        for method, where, content in (
+            ("PUT", f"{path}/watcher", created),
+            ("POST", path, lease),
+        ):
+            with pytest.raises(StatusError) as error:
+                await send(api, method, where, content)
+            assert error.value.status == 409
