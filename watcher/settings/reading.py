@@ -113,6 +113,10 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
         )
     if values["max_delay"] < values["debounce"]:
         yield f"{named('max-delay')}: expected no less than {named('debounce')}"
+    if not 0 < 2 * values["retry_period"] <= values["renew_deadline"]:
+        yield f"{named('retry-period')}: expected at most half of {named('renew-deadline')}"
+    if values["renew_deadline"] >= values["lease_duration"]:
+        yield f"{named('renew-deadline')}: expected less than {named('lease-duration')}"
     keys = ("minio-access-key", "minio-secret-key")
     for key, other in (keys, keys[::-1]):
         if values[_BY_NAME[key].field] and not values[_BY_NAME[other].field]:
