@@ -33,6 +33,7 @@ class Tail:
         self._etag = ""  # of the checkpoint that was read; "": none
         self._position: Position | None = None  # of the last file of the journal that was read
         self._looked = clock()
+        self.heard: set[str] = set()  # keys that were said to have changed; for who reads to clear
 
     async def catch_up(self) -> None:
         """Until the ledger says what the record does. Raises RefusedError for a newer format, and
@@ -66,7 +67,10 @@ class Tail:
                 await asyncio.sleep(0)
 
     def _learn(self, key: str, stored: Stored | None) -> None:
-        self._ledger.put(key, Entry(stored))
+        entry = Entry(stored)
+        if self._ledger.get(key) != entry:
+            self._ledger.put(key, entry)
+            self.heard.add(key)
 
     async def _checkpoint(self) -> str:
         """The ETag of the present one; "" where there is none."""

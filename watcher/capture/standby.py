@@ -54,6 +54,7 @@ async def look(context: Context, *, say: Say) -> Seen:
         ledger = Ledger()
         tail = Tail(store, layout, ledger, context.clock)
         await tail.catch_up()
+        tail.heard.clear()  # nothing waits yet that it could contradict
         return Seen(uid, version, ledger, tail)
 
     return await patiently(context, "reading what is recorded", read, say=say)
@@ -133,6 +134,7 @@ class Standby:
             else:
                 outage.ended()
                 pending.settle(lambda change: _is_stored(ledger, change))
+                self._tail.heard = {key for key in self._tail.heard if key in pending}
 
 
 def _is_stored(ledger: Ledger, change: Change) -> bool:

@@ -72,6 +72,8 @@ async def take_over(context: Context, inflow: Inflow, seen: Seen, *, say: Say) -
     )
     only_held = inflow.absence.adopt(still_there(deletes.book, inflow.ledger))
     asked = await _open_questions(inflow, found, etag_is_md5=claimed.etag_is_md5)
+    # Of these the other one told something else than we saw: perhaps our watch is behind.
+    asked |= {key for key in seen.tail.heard if inflow.pending.waiting(key)}
     await _ask_anew(context, inflow, asked, only_held)
     context.log.info(
         "the prefix is ours",
@@ -119,9 +121,9 @@ def _learn(inflow: Inflow, found: Mapping[str, Differing]) -> None:
 
 async def _open_questions(
     inflow: Inflow, found: Mapping[str, Differing], *, etag_is_md5: bool
-) -> list[str]:
+) -> set[str]:
     """The keys of which it is not clear what they hold. Mostly it is: what we saw happen, too."""
-    unclear = []
+    unclear = set()
     for number, (key, it) in enumerate(found.items(), 1):
         match (change := inflow.pending.waiting(key)) and change.state:
             case Content() as content if etag_is_md5 and it.found == etag_of(emit(content)):
@@ -130,7 +132,7 @@ async def _open_questions(
             case Deleted() if not it.found:
                 inflow.pending.take_back(key)
             case _:
-                unclear.append(key)
+                unclear.add(key)
         if number % _SLICE == 0:
             await asyncio.sleep(0)
     return unclear

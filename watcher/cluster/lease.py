@@ -146,7 +146,7 @@ class Lease:
             await asyncio.sleep(self._pause())
             try:
                 async with asyncio.timeout(self.terms.renew_deadline / 2):
-                    await self._renew()
+                    await self._put_over_ours(holder=self.identity)
             except (ClusterError, TimeoutError) as error:
                 self._outage.began(_why(error))
             else:
@@ -159,8 +159,8 @@ class Lease:
             return
         try:
             async with asyncio.timeout(_RELEASE):
-                await self._put(self._sight.record, holder="")
-        except (ClusterError, TimeoutError) as error:
+                await self._put_over_ours(holder="")
+        except (ClusterError, LeaseLostError, TimeoutError) as error:
             self._log.warning("the Lease could not be given up", reason=_why(error))
 
     # One try
@@ -181,10 +181,10 @@ class Lease:
             return False  # another candidate was quicker
         return True
 
-    async def _renew(self) -> None:
+    async def _put_over_ours(self, *, holder: str) -> None:
         assert self._sight is not None
         try:
-            await self._put(self._sight.record, holder=self.identity)
+            await self._put(self._sight.record, holder=holder)
         except StatusError as error:
             if error.status not in (404, 409):
                 raise
@@ -198,7 +198,7 @@ class Lease:
                     hint="it was paused, or could not reach the API server; a new start waits",
                 ) from None
             self._sight = Sight(record, self._time())
-            await self._put(record, holder=self.identity)
+            await self._put(record, holder=holder)
 
     async def _read(self) -> Record | None:
         try:

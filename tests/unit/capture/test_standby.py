@@ -214,6 +214,25 @@ async def test_a_change_that_the_dead_one_had_half_done_is_done() -> None:
         assert not back
 
 
+async def test_a_standby_whose_watch_was_behind_overwrites_nothing_newer() -> None:
+    async with both() as (a, b, leader, _):
+        put(a, "ahead", "1")
+        await asyncio.sleep(10)
+        back = watch_versions(a)
+        put(a, "ahead", "2")
+        await asyncio.sleep(0.2)
+        for watch in a.cluster.faults.open_watches(MAPS)[1:]:
+            watch.silent = True  # that of the standby
+        put(a, "ahead", "3")
+        await asyncio.sleep(75)
+        assert a.equal()
+        await kill(leader)
+        await asyncio.sleep(TAKEN)
+        assert leads(b)
+        assert b.equal()
+        assert not back
+
+
 async def test_what_the_dead_one_had_sent_and_lands_late_is_put_right() -> None:
     async with both() as (a, b, leader, _):
         put(a, "late", "1")

@@ -230,6 +230,18 @@ async def test_after_an_orderly_end_nobody_waits(election: Election) -> None:
     assert election.lease()["leaseTransitions"] == 1
 
 
+async def test_it_is_given_up_even_if_the_last_renewal_had_no_answer(election: Election) -> None:
+    a = election.add("a")
+    await until(lambda: a.may_write, 1)
+    b = election.add("b")
+    await asyncio.sleep(100)
+    a.road.answers_lost = 1
+    await until(lambda: not a.road.answers_lost, 5)
+    await a.stop()
+    await until(lambda: b.may_write, 2 * 1.2 + 0.5)
+    assert "could not be given up" not in a.logged.getvalue()
+
+
 async def test_a_paused_holder_may_write_nothing_on_waking_up(election: Election) -> None:
     a = election.add("a")
     await until(lambda: a.may_write, 1)
