@@ -129,10 +129,8 @@ def gone_back(bucket: Bucket) -> list[str]:
             versions[str(it.object_name)].append(str(it.version_id))  # the newest first
     found = []
     for key, ids in versions.items():
-        states = [
-            int(client.stat_object(bucket.name, key, version_id=one).metadata[RESOURCE_VERSION])
-            for one in reversed(ids)
-        ]
+        heads = [client.stat_object(bucket.name, key, version_id=one) for one in reversed(ids)]
+        states = [int((head.metadata or {})[RESOURCE_VERSION]) for head in heads]
         if states != sorted(states):
             found.append(f"{key}: {states}")
     return found

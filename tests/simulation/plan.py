@@ -183,7 +183,7 @@ FAULTS: dict[str, tuple[float, _Args]] = {
 
 # Where a Lease decides who writes.
 OF_REPLICAS: dict[str, tuple[float, _Args]] = {
-    "cut_off": (2.0, lambda d: (d.instance(), d.seconds(90))),
+    "cut_off": (4.0, lambda d: (d.instance(), round(d.random.uniform(2, 60), 3))),
 }
 
 
@@ -210,7 +210,8 @@ def make(seed: int) -> Plan:
         rest=random.choices((100.0, 600.0, 3600.0), (0.75, 0.2, 0.05))[0],
     )
     if Random(f"elected {seed}").random() < 0.1:  # of its own, so that other seeds stay as they are
-        sizes = replace(sizes, processes=2, elected=True)
+        # Slowly, for a Lease takes its time.
+        sizes = replace(sizes, processes=2, elected=True, gap=max(sizes.gap, 1.0))
     rates = {
         name: round(weight * random.uniform(0.5, 2.0), 2) for name, (weight, _) in WORK.items()
     }
