@@ -81,8 +81,13 @@ class World:
             trace,
             clock=lambda: self._right() + self._ahead,
             seed=plan.seed,
-            may_be_refused=lambda life: self.left_home >= life.began or not self.judge.alone,
-            lost=lambda instance: loop.call_later(_AGAIN, self.start, instance),
+            may_be_refused=lambda life: (
+                self.left_home >= life.began or not self.judge.alone or plan.sizes.elected
+            ),
+            # Whoever lost the Lease says so, or has met a file of who has it now.
+            refused=lambda instance: (
+                loop.call_later(_AGAIN, self.start, instance) if plan.sizes.elected else None
+            ),
         )
 
     def check(self) -> None:
