@@ -7,9 +7,10 @@ that is left closes its watch.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from multidict import CIMultiDict
 
@@ -45,25 +46,41 @@ class MemoryResponse:
 
 
 class MemoryAPI:
-    """A `watcher.cluster.api.API`. latency: seconds from a question to its answer, half of them on
-    the way back: what it tells may have changed since. piece: bytes; chunks are cut to it."""
+    """A `watcher.cluster.api.WritableAPI`. latency: seconds from a question to its answer, half of
+    them on the way back: what it tells may have changed since. piece: bytes; chunks are cut to it.
+    """
 
     def __init__(self, cluster: Cluster, *, latency: float = 0.0, piece: int = 65536) -> None:
         self._cluster = cluster
         self._latency = latency
         self._piece = piece
 
-    @asynccontextmanager
-    async def get(
+    def get(
         self,
         path: str,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[MemoryResponse]:
+        return self._ask("GET", path, query or {}, headers or {}, b"")
+
+    def send(
+        self, method: Literal["POST", "PUT"], path: str, body: bytes
+    ) -> AbstractAsyncContextManager[MemoryResponse]:
+        return self._ask(method, path, {}, {}, body)
+
+    @asynccontextmanager
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        content: bytes,
     ) -> AsyncIterator[MemoryResponse]:
         await asyncio.sleep(self._latency / 2)
         try:
             status, fields, body = await answer(
-                self._cluster, "GET", path, query or {}, CIMultiDict(headers or {})
+                self._cluster, method, path, query, CIMultiDict(headers), content
             )
         except ConnectionLost:
             raise ClusterUnreachableError("the API server cannot be reached") from None

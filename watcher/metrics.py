@@ -34,7 +34,15 @@ _LAG = (0.5, 1, 2, 2.25, 2.5, 3, 4, 5, 7.5, 10, 15, 16, 17.5, 20, 30, 60, 120, 3
 _REQUEST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LOOP = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-_RETRIES = ("throttled", "unreachable", "rejected", "conflict", "stranger", "second-writer")
+_RETRIES = (
+    "throttled",
+    "unreachable",
+    "rejected",
+    "fenced",
+    "conflict",
+    "stranger",
+    "second-writer",
+)
 _DRIFT = ("missing", "changed", "orphaned")
 
 
@@ -153,7 +161,7 @@ class Metrics:
         # Finding them by their labels is most of what a request costs us here.
         self._requests = lru_cache(maxsize=256)(self.bucket_requests.labels)
         self._durations = lru_cache(maxsize=32)(self.bucket_request_duration.labels)
-        # reason: throttled, unreachable, rejected, conflict, stranger, second-writer
+        # reason: one of _RETRIES
         self.bucket_retries = counter(
             "bucket_retries_total", "Requests that did not do what they should, by why.", "reason"
         )

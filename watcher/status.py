@@ -141,6 +141,7 @@ class Status:
     about: About
     at: datetime
     doing: str = ""  # before anything can be known: what is being waited for
+    leader: str | None = None  # who writes, where this one only waits to take over; None: it does
     epoch: int | None = None
     first_sync: FirstSync | None = None  # None: it is done, or has not begun
     promises: tuple[Standing, ...] = ()

@@ -91,9 +91,11 @@ class Restless:
     A context: within it things change, afterwards they are calm. May be entered again.
     """
 
-    def __init__(self, api: API, space: str, *, objects: int = 40) -> None:
+    def __init__(self, api: API, space: str, *, objects: int = 40, pause: float = 0.0) -> None:
+        """pause: seconds after each change."""
         self._api = api
         self._space = space
+        self._pause = pause
         batch = uuid4().hex[:8]
         self._names = [f"restless-{batch}-{number}" for number in range(objects)]
         self._keys = f"{PREFIX}{space}/configmap/restless-{batch}-"
@@ -132,6 +134,7 @@ class Restless:
         try:
             while not self._end.is_set():
                 self._change_one(draw.choice(self._names), draw.random() < 0.2)
+                self._end.wait(self._pause)
         except Exception as error:
             self._failure = error
 

@@ -100,6 +100,8 @@ class Process:
         return self._usage
 
     def tail(self, lines: int = 40) -> str:
+        if not self.log.exists():  # what failed is the end of the run
+            return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def _ended(self) -> int | None:

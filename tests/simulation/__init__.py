@@ -14,7 +14,8 @@ The faults that must be survivable, in any mix and order:
 - bucket: unreachable; answer lost though the request took place; requests that land late; silent;
   throttled; rejected; a listing that shows an older state; conditions ignored; other ETags than MD5
 - process: killed between two awaits or in the middle of a request, which still may land; stopped
-  in order, and stopped with too little time; started anew; two of them at once
+  in order, and stopped with too little time; started anew; two of them at once, with a Lease that
+  tells which one writes (each of them cut off from the API server at times) or without one
 - wall clock: jumps forth and back by hours
 
 What must hold all the same is in invariants.py: safety at each request, and once the faults have

@@ -10,7 +10,8 @@ by the name under which a breach is reported:
 - two at once: a request for a key leaves while one of the same process for it has no answer
 - writes no change: a PUT brings what the key holds already, and nothing gave a reason to doubt it
 - never was: a PUT brings a file that is no state of this object
-- goes back: a PUT brings an older state than this process brought before
+- goes back: a PUT brings an older state than this process, or with a Lease any, brought before
+- two leaders: with a Lease, a process writes after another one has begun to
 - frozen: a PUT brings the state of an object on its way out over a stored full one
 - ended: a process ended by itself; swallowed: it noted an error of its own
 - not equal, not in time, writes at rest: see story.py, which asks once the faults are over
@@ -36,6 +37,7 @@ class Life:
     restored: int  # how often etcd had been put back by then
     watches: dict[str, int] = field(default_factory=dict)  # kind segment -> last version asked for
     knew: dict[str, int] = field(default_factory=dict)  # the same, when etcd was put back
+    cut_off: float = 0.0  # until when it cannot reach the API server, loop time
     deceived: bool = False  # a listing lied, or another cluster answered
     dead: bool = False
     released: float | None = None  # loop time of the request to stop
@@ -62,7 +64,9 @@ class Found:
 @dataclass(slots=True)
 class Judge:
     truth: Truth
+    elected: bool = False  # whether a Lease decides who writes
     lives: list[Life] = field(default_factory=list)
+    writers: list[Life] = field(default_factory=list)  # in the order of their first requests
     late: set[str] = field(default_factory=set)  # keys of requests that landed when given up
     breaches: list[str] = field(default_factory=list)
 
@@ -71,8 +75,8 @@ class Judge:
 
     @property
     def alone(self) -> bool:
-        """Whether there were never two processes at the same time."""
-        return len({life.instance for life in self.lives}) < 2
+        """Whether there were never two processes at the same time that might write."""
+        return self.elected or len({life.instance for life in self.lives}) < 2
 
     def asked(
         self,
@@ -86,6 +90,10 @@ class Judge:
         that are on record as held."""
         if operation not in ("PUT", "DELETE"):
             return
+        if life not in self.writers:
+            self.writers.append(life)
+        elif self.elected and self.writers[-1] is not life:
+            self.breach(f"two leaders: {life} {operation} {key} after {self.writers[-1]}")
         if key in life.in_flight:
             self.breach(f"two at once: {life} {operation} {key}")
         life.in_flight.add(key)
@@ -160,6 +168,13 @@ class Judge:
             self.breach(f"frozen: {life} PUT {key}, of an object on its way out")
         version = int(after.resource_version or 0)
         moved = life.deceived or self.truth.restored > life.restored
-        if version < life.brought.get(key, 0) and not moved:
-            self.breach(f"goes back: {life} PUT {key} of {version}, had {life.brought[key]}")
+        if version < self._brought_before(life, key) and not moved:
+            self.breach(f"goes back: {life} PUT {key} of {version}, after a newer one")
         life.brought[key] = version
+
+    def _brought_before(self, life: Life, key: str) -> int:
+        """The newest version of a key that this process brought, or with a Lease any before it."""
+        known = [life]
+        if self.elected:
+            known = [it for it in self.lives if it.restored == life.restored and not it.deceived]
+        return max((it.brought.get(key, 0) for it in known), default=0)

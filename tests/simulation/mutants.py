@@ -11,11 +11,13 @@ from typing import Any
 from unittest.mock import patch
 
 from watcher.bucket import loading, owner, record
+from watcher.bucket.compare import Differing
+from watcher.bucket.fence import Fenced
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import Entry
 from watcher.bucket.loading import Loaded
 from watcher.bucket.store import Store
-from watcher.capture import intake, roster
+from watcher.capture import intake, roster, takeover
 from watcher.capture.change import Change, Deleted
 from watcher.capture.debounce import Pending
 from watcher.capture.deletes.absence import Absence
@@ -189,6 +191,20 @@ def left_out_stays() -> Iterator[None]:
         yield
 
 
+def written_without_the_lease() -> AbstractContextManager[object]:
+    """Who writes is asked only when it begins to."""
+    return patch.object(Fenced, "_ask", lambda self: None)
+
+
+def record_believed_at_takeover() -> AbstractContextManager[object]:
+    """What the one before recorded is taken for what it did."""
+
+    async def nothing(*_: object) -> dict[str, Differing]:
+        return {}
+
+    return patch.object(takeover, "differing", nothing)
+
+
 MUTANTS: dict[str, Mutant] = {
     mutant.__name__: mutant
     for mutant in (
@@ -208,6 +224,8 @@ MUTANTS: dict[str, Mutant] = {
         older_list_trusted,
         stale_discovery_believed,
         left_out_stays,
+        written_without_the_lease,
+        record_believed_at_takeover,
     )
 }
 
@@ -228,4 +246,6 @@ LAST_CAUGHT_BY = {
     "older_list_trusted": 77,
     "stale_discovery_believed": 126,
     "left_out_stays": 21,
+    "written_without_the_lease": 87,
+    "record_believed_at_takeover": 87,
 }

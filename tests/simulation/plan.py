@@ -7,7 +7,7 @@ hide each other.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -50,6 +50,7 @@ class Sizes:
     versioned: bool  # whether it keeps versions; if not, deleted files go to the trash
     nightly: bool  # whether cluster and bucket are reconciled every 20 minutes
     rest: float  # seconds of status churn at the end, in which nothing may be written
+    elected: bool = False  # whether a Lease decides which of two processes writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,11 @@ FAULTS: dict[str, tuple[float, _Args]] = {
     "jump": (0.3, lambda d: (round(d.random.uniform(-40_000, 40_000)),)),
 }  # fmt: skip
 
+# Where a Lease decides who writes.
+OF_REPLICAS: dict[str, tuple[float, _Args]] = {
+    "cut_off": (4.0, lambda d: (d.instance(), round(d.random.uniform(2, 60), 3))),
+}
+
 
 def make(seed: int) -> Plan:
     random = Random(seed)
@@ -203,18 +209,23 @@ def make(seed: int) -> Plan:
         nightly=random.random() < 0.25,
         rest=random.choices((100.0, 600.0, 3600.0), (0.75, 0.2, 0.05))[0],
     )
+    if Random(f"elected {seed}").random() < 0.1:  # of its own, so that other seeds stay as they are
+        # Slowly, for a Lease takes its time.
+        sizes = replace(sizes, processes=2, elected=True, gap=max(sizes.gap, 1.0))
     rates = {
         name: round(weight * random.uniform(0.5, 2.0), 2) for name, (weight, _) in WORK.items()
     }
     for name, (weight, _) in FAULTS.items():
         if random.random() < 0.3:
             rates[name] = round(weight * random.uniform(0.5, 3.0), 2)
+    if sizes.elected:
+        rates |= {name: weight for name, (weight, _) in OF_REPLICAS.items()}
     return Plan(seed, sizes, rates, tuple(_steps(random, sizes, rates)))
 
 
 def _steps(random: Random, sizes: Sizes, rates: dict[str, float]) -> list[Step]:
     draw = _Draw(random, sizes)
-    known = WORK | FAULTS
+    known = WORK | FAULTS | OF_REPLICAS
     names, weights = list(rates), list(rates.values())
     at, steps = 0.0, []
     for what in random.choices(names, weights, k=sizes.steps):
@@ -229,6 +240,6 @@ def _steps(random: Random, sizes: Sizes, rates: dict[str, float]) -> list[Step]:
 def describe(plan: Plan) -> str:
     """Sizes, rates and steps, for a person who wants to know what went wrong."""
     sizes = ", ".join(f"{name}={getattr(plan.sizes, name)!r}" for name in Sizes.__slots__)
-    rates = ", ".join(f"{name} {rate:g}" for name, rate in plan.rates.items() if name in FAULTS)
+    rates = ", ".join(f"{name} {rate:g}" for name, rate in plan.rates.items() if name not in WORK)
     steps = "\n".join(map(str, plan.steps))
     return f"seed {plan.seed}\nsizes: {sizes}\nrates: {rates or 'no faults'}\nsteps:\n{steps}"

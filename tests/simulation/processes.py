@@ -20,7 +20,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.truth import CLEANER
 from watcher.capture.context import Context, about_of
 from watcher.capture.service import Summary, follow
-from watcher.cluster.api import API
+from watcher.cluster.api import WritableAPI
 from watcher.errors import RefusedError
 from watcher.logs import open_log
 from watcher.metrics import Metrics
@@ -45,7 +45,7 @@ class Process:
 class Processes:
     def __init__(
         self,
-        api: API,
+        api: WritableAPI,
         bucket: Bucket,
         settings: Settings,
         judge: Judge,
@@ -54,8 +54,10 @@ class Processes:
         clock: Callable[[], datetime],
         seed: int,
         may_be_refused: Callable[[Life], bool],
+        refused: Callable[[str], object],
     ) -> None:
-        """may_be_refused: whether a process that ends because it was refused is right."""
+        """may_be_refused: whether a process that ends because it was refused is right. refused:
+        told of an instance that ended so."""
         self._api = api
         self._bucket = bucket
         self._settings = settings
@@ -64,6 +66,7 @@ class Processes:
         self._clock = clock
         self._seed = seed
         self._may_be_refused = may_be_refused
+        self._refused = refused
         self._time = asyncio.get_running_loop().time
         self._doomed: dict[str, int] = {}  # instance -> requests until it is killed
         self._newest: dict[str, Process] = {}  # of each instance
@@ -152,6 +155,8 @@ class Processes:
         error = _first(None if task.cancelled() else task.exception())
         in_order = life.dead or (life.released is not None and not error)
         refused = isinstance(error, RefusedError) and self._may_be_refused(life)
+        if refused and life.released is None:
+            self._refused(life.instance)
         if not in_order and not refused:
             self._judge.breach(f"ended: {life}: {error!r}")
         life.dead = True

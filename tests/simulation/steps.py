@@ -286,6 +286,10 @@ class Steps:
         self._later(1.0, lambda: self._world.start(instance))
         self._later(seconds + 10, lambda: self._world.start(instance))
 
+    def cut_off(self, instance: str, seconds: float) -> None:
+        """It cannot reach the API server; what it has open stays open."""
+        self._world.cut_off(instance, seconds)
+
     def jump(self, seconds: float) -> None:
         """The wall clock shows so much more, or less, than it should."""
         self._world.jump(seconds)

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.simulation.mutants import MUTANTS, terminating_written
-from tests.simulation.plan import FAULTS, WORK, Plan, Step, describe, make
+from tests.simulation.plan import FAULTS, OF_REPLICAS, WORK, Plan, Step, describe, make
 from tests.simulation.play import play, shortened
 from tests.simulation.steps import Steps
 
@@ -49,8 +49,9 @@ def test_a_seed_replays_exactly() -> None:
 
 def test_a_plan_is_the_seed_s_alone_and_names_steps_that_exist() -> None:
     assert make(7) == make(7) != make(8)
-    assert all(hasattr(Steps, name) for name in WORK | FAULTS)
-    assert set(WORK | FAULTS) == {step.what for seed in range(300) for step in make(seed).steps}
+    known = WORK | FAULTS | OF_REPLICAS
+    assert all(hasattr(Steps, name) for name in known)
+    assert set(known) == {step.what for seed in range(300) for step in make(seed).steps}
 
 
 def test_a_failure_is_told_with_its_seed_its_sizes_and_as_few_steps_as_it_takes() -> None:

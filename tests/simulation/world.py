@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from random import Random
+from typing import Literal
 
 from bench.cluster import Cluster, Snapshot
 from bench.kinds import VERBS, Kind, built_in_kinds
@@ -23,11 +24,14 @@ from tests.simulation.truth import RecordedCluster, Truth
 from watcher.bucket.layout import kind_segment
 from watcher.cluster.api import Response
 from watcher.cluster.kinds import identity
+from watcher.errors import ClusterUnreachableError
 from watcher.objects.ref import APIResource
 from watcher.settings import Settings, load
 
 REQUIRED = {"cluster-domain": "example.com", "cluster-name": "east", "minio-bucket": "memory"}
 _FOREVER = float("inf")
+_LEASES = "leases.coordination.k8s.io"
+_AGAIN = 5.0  # seconds until the kubelet starts anew what ended by itself
 _KINDS = frozenset(
     (
         "namespaces",
@@ -45,11 +49,12 @@ _KINDS = frozenset(
 
 class World:
     def __init__(self, plan: Plan, trace: Trace) -> None:
+        loop = asyncio.get_running_loop()
         self.plan = plan
         self.trace = trace
         self.random = Random(~plan.seed)
         self.truth = Truth()
-        self.judge = Judge(self.truth)
+        self.judge = Judge(self.truth, elected=plan.sizes.elected)
         self.settings = _settings(plan)
         self.was_deceived = False  # whether a listing of either side showed what was not so
         self.left_home = -1.0  # until when another cluster answered, loop time
@@ -58,7 +63,7 @@ class World:
         self._time = asyncio.get_running_loop().time
         self._failing: list[tuple[Fault, float, float]] = []  # what, share, until
         self._lies = 0  # pages of listings
-        self.cluster = RecordedCluster(self._right, self.truth, seed=plan.seed, kinds=_kinds())
+        self.cluster = RecordedCluster(self._right, self.truth, seed=plan.seed, kinds=_kinds(plan))
         self.answering: Cluster = self.cluster
         service = {"name": "probes", "namespace": "default"}
         self.cluster.edit(
@@ -76,7 +81,13 @@ class World:
             trace,
             clock=lambda: self._right() + self._ahead,
             seed=plan.seed,
-            may_be_refused=lambda life: self.left_home >= life.began or not self.judge.alone,
+            may_be_refused=lambda life: (
+                self.left_home >= life.began or not self.judge.alone or plan.sizes.elected
+            ),
+            # Whoever lost the Lease says so, or has met a file of who has it now.
+            refused=lambda instance: (
+                loop.call_later(_AGAIN, self.start, instance) if plan.sizes.elected else None
+            ),
         )
 
     def check(self) -> None:
@@ -109,6 +120,11 @@ class World:
     def lie(self, pages: int) -> None:
         self._lies += pages
 
+    def cut_off(self, instance: str, seconds: float) -> None:
+        for process in self.processes.alive:
+            if process.life.instance == instance:
+                process.life.cut_off = self._time() + seconds
+
     def restore(self, snapshot: Snapshot) -> None:
         """etcd is put back to what it was."""
         told: dict[str, int] = {}
@@ -124,7 +140,7 @@ class World:
     def answer_elsewhere(self) -> None:
         claimed = self.bucket.found(f"{PREFIX}_meta/owner.json")  # else the other one may claim it
         if claimed and self.answering is self.cluster:
-            self.answering = Cluster(self._right, seed=~self.plan.seed, kinds=_kinds())
+            self.answering = Cluster(self._right, seed=~self.plan.seed, kinds=_kinds(self.plan))
             self.answering.create(
                 {
                     "apiVersion": "v1",
@@ -148,6 +164,8 @@ class World:
         self.cluster.heal()
         self._failing.clear()
         self._lies = 0
+        for life in self.judge.lives:
+            life.cut_off = 0.0
         self.processes.spare()
         self.bucket.recover()
         self.bucket.choose_fault = self._choose_fault
@@ -195,11 +213,21 @@ class _Road:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AbstractAsyncContextManager[Response]:
-        world, life = self._world, WHO.get()
         if query and "watch" in query:
-            life.watches[_segment(path)] = int(query["resourceVersion"])
-        latency = world.random.uniform(0.0005, 0.01)
-        return MemoryAPI(world.answering, latency=latency).get(path, query, headers)
+            WHO.get().watches[_segment(path)] = int(query["resourceVersion"])
+        return self._api().get(path, query, headers)
+
+    def send(
+        self, method: Literal["POST", "PUT"], path: str, body: bytes
+    ) -> AbstractAsyncContextManager[Response]:
+        return self._api().send(method, path, body)
+
+    def _api(self) -> MemoryAPI:
+        """As far as it can be reached now."""
+        world = self._world
+        if asyncio.get_running_loop().time() < WHO.get().cut_off:
+            raise ClusterUnreachableError("the API server cannot be reached")
+        return MemoryAPI(world.answering, latency=world.random.uniform(0.0005, 0.01))
 
 
 def _segment(path: str) -> str:
@@ -208,8 +236,9 @@ def _segment(path: str) -> str:
     return kind_segment("" if path.startswith("/api/") else group, plural.removesuffix("s"))
 
 
-def _kinds() -> Iterator[Kind]:
-    yield from (kind for kind in built_in_kinds() if kind.label in _KINDS)
+def _kinds(plan: Plan) -> Iterator[Kind]:
+    wanted = {*_KINDS, _LEASES} if plan.sizes.elected else _KINDS
+    yield from (kind for kind in built_in_kinds() if kind.label in wanted)
     probes = APIResource("metrics.example.com", "v1", "probes", "Probe", True, VERBS, "probe")
     yield Kind(probes, ("v1",), built_in=False)
 
@@ -221,6 +250,8 @@ def _settings(plan: Plan) -> Settings:
         "max-delay": f"{sizes.max_delay}s",
         "memory-budget": f"{sizes.memory}",
     }
+    if sizes.elected:
+        flags["leader-elect"] = "true"
     if sizes.nightly:
         flags |= {"reconcile-schedule": "*/20 * * * *", "reconcile-window": "0s"}
     return load(REQUIRED | flags, {})

@@ -141,7 +141,8 @@ def test_a_standby_tells_nothing_of_the_promise(metrics: Metrics) -> None:
         *(
             f'watcher_bucket_retries_total{{reason="{reason}"}}'
             for reason in (
-                "throttled", "unreachable", "rejected", "conflict", "stranger", "second-writer"
+                "throttled", "unreachable", "rejected", "fenced", "conflict", "stranger",
+                "second-writer",
             )
         ),
         'watcher_objects_skipped_total{reason="error"}',

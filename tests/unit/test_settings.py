@@ -49,6 +49,12 @@ SAMPLES = {
     "trash-days": "7",
     "kubeconfig": "/home/me/.kube/config",
     "context": "east",
+    "leader-elect": "true",
+    "lease-name": "backup",
+    "lease-namespace": "backups",
+    "lease-duration": "20s",
+    "renew-deadline": "8s",
+    "retry-period": "1s",
     "http-port": "9090",
     "log-format": "json",
     "log-level": "debug",
@@ -376,6 +382,16 @@ def test_a_directory_as_the_bucket() -> None:
             {"debounce": "20s"},
             "max-delay '15s' from default: expected no less than debounce '20s' from flag"
             " --debounce",
+        ),
+        (
+            {"retry-period": "6s"},
+            "retry-period '6s' from flag --retry-period: expected at most half of renew-deadline"
+            " '10s' from default",
+        ),
+        (
+            {"lease-duration": "10s"},
+            "renew-deadline '10s' from default: expected less than lease-duration '10s' from flag"
+            " --lease-duration",
         ),
         (
             {"minio-access-key": "hush"},

@@ -57,6 +57,13 @@ class Page(HTMLParser):
         return [v or "" for _, given in self.tags for k, v in given.items() if k in ("src", "href")]
 
 
+def test_a_standby_says_that_it_is_one_and_who_writes() -> None:
+    page = Page(status(leader="watcher-1_0f", doing="11404 objects followed"))
+    assert "Standing by: watcher-1_0f writes" in page.words
+    assert "11404 objects followed" in page.words
+    assert "Starting" not in page.words
+
+
 # What it needs
 
 

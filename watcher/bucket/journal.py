@@ -168,10 +168,13 @@ class File(NamedTuple):
     day: str  # YYYY/MM/DD
 
 
-async def files(store: Store, layout: Layout, *, since: datetime | None = None) -> list[File]:
-    """Those that may hold lines from `since` on, in order. Raises BucketError."""
+async def files(
+    store: Store, layout: Layout, *, since: datetime | None = None, skew: timedelta = _SKEW
+) -> list[File]:
+    """Those that may hold lines from `since` on, in order. skew: that the clock of who wrote them
+    may differ by. Raises BucketError."""
     folder = layout.prefix + layout.meta(FOLDER)
-    after = f"{folder}{(since - _SKEW).astimezone(UTC):%Y/%m/%d}" if since else ""
+    after = f"{folder}{(since - skew).astimezone(UTC):%Y/%m/%d/%H%M%S}" if since else ""
     found = []
     async for page in store.list(folder, start_after=after):
         for listed in page:
@@ -192,12 +195,18 @@ async def read(
         if after is None or file.position > after
     ]
     begin = since if after is None else None
-    for start in range(0, len(wanted), _READ_AHEAD):
-        some = wanted[start : start + _READ_AHEAD]
-        for body in await together(_body(store, file.key) for file in some):
+    async for line in lines_in(store, wanted):
+        if begin is None or datetime.fromisoformat(line.at) >= begin:
+            yield line
+
+
+async def lines_in(store: Store, some: list[File]) -> AsyncGenerator[Line, None]:
+    """All lines of these files, in order; what is damaged is passed over. Raises BucketError."""
+    for start in range(0, len(some), _READ_AHEAD):
+        ahead = some[start : start + _READ_AHEAD]
+        for body in await together(_body(store, file.key) for file in ahead):
             for line in _lines(body):
-                if begin is None or datetime.fromisoformat(line.at) >= begin:
-                    yield line
+                yield line
             await asyncio.sleep(0)
 
 

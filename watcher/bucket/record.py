@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from watcher.bucket import checkpoint, journal
 from watcher.bucket.checkpoint import Checkpoint
+from watcher.bucket.journal import Line
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import FINGERPRINT_SIZE, UNKNOWN, Stored
 from watcher.bucket.store import Store
@@ -39,7 +40,12 @@ async def _journalled_since(
         return found
     lines = journal.read(store, layout, since=begin.at - _LONGEST_CHECKPOINT, after=begin.position)
     async for line in lines:
-        digest = bytes.fromhex(line.fingerprint)
-        known = len(digest) == FINGERPRINT_SIZE
-        found[line.key] = Stored(line.etag, digest if known else UNKNOWN) if line.etag else None
+        found[line.key] = stored_by(line)
     return found
+
+
+def stored_by(line: Line) -> Stored | None:
+    """What its key holds since; None: nothing."""
+    digest = bytes.fromhex(line.fingerprint)
+    known = len(digest) == FINGERPRINT_SIZE
+    return Stored(line.etag, digest if known else UNKNOWN) if line.etag else None

@@ -16,6 +16,7 @@ from watcher.bucket.owner import Claim
 from watcher.bucket.reports import Report
 from watcher.capture.context import Context
 from watcher.capture.health import Findings
+from watcher.capture.inflow import Inflow
 from watcher.capture.nightly import Nightly
 from watcher.capture.outflow import Outflow
 from watcher.capture.served import Served
@@ -66,16 +67,13 @@ async def _look(context: Context) -> Grounds:
 
 async def _reconcile_here(context: Context, grounds: Grounds, *, dry_run: bool) -> Report:
     compared = False
-    outflow = Outflow(
-        context,
-        grounds,
-        kinds=lambda: served,
-        may_judge=lambda: True,
-        synced=lambda: compared,
+    inflow = Inflow(
+        context, grounds.cluster_uid, grounds.ledger, grounds.deletes, kinds=lambda: served
     )
+    outflow = Outflow(context, grounds, inflow, may_judge=lambda: True, synced=lambda: compared)
     settings = context.settings
     kinds = KindFilter(settings.include_kinds, settings.exclude_kinds)
-    served = Served.of(await discover(context.api), outflow.flow, kinds)
+    served = Served.of(await discover(context.api), inflow.flow, kinds)
     nightly = Nightly(
         context.store,
         context.layout,

@@ -1,4 +1,4 @@
-"""Capture put together: informers -> intake, then outflow.py to the bucket; and those who watch it.
+"""Capture put together: what following.py brings, outflow.py to the bucket; and who watches it.
 
 Exists so that the one way that data flows is built, watched and ended at one place. Promises:
 nothing survives `run`; it ends in the order informers, pending changes, records, heartbeat; the
@@ -10,15 +10,13 @@ from collections.abc import Callable
 
 from watcher.bucket.heartbeat import Pulse
 from watcher.capture.context import Context
+from watcher.capture.following import Following
 from watcher.capture.headway import Headway, Progress, Summary
 from watcher.capture.nightly import Nightly
 from watcher.capture.outflow import Outflow
 from watcher.capture.overview import Overview
 from watcher.capture.pulse import Beating
-from watcher.capture.roster import Roster
 from watcher.capture.start import Grounds
-from watcher.capture.watchfulness import Watchfulness
-from watcher.cluster.kinds import KindFilter
 from watcher.schedule import offset_of
 from watcher.status import Status
 
@@ -26,7 +24,7 @@ _RELEASE_TIME = 5.0  # seconds for the last heartbeat
 
 
 class Capture:
-    def __init__(self, context: Context, grounds: Grounds) -> None:
+    def __init__(self, context: Context, grounds: Grounds, following: Following) -> None:
         settings, layout = context.settings, context.layout
         self._context = context
         self._time = asyncio.get_running_loop().time
@@ -34,28 +32,17 @@ class Capture:
         self._outflow = outflow = Outflow(
             context,
             grounds,
-            kinds=lambda: self._roster,
+            following.inflow,
             may_judge=lambda: self._headway.may_judge(),
             synced=lambda: self._headway.synced,
         )
-        watchfulness = Watchfulness(context.metrics, context.log, context.clock)
-        self._roster = Roster(
-            context.api,
-            outflow.flow,
-            KindFilter(settings.include_kinds, settings.exclude_kinds),
-            selector=settings.label_selector,
-            same=outflow.same,
-            watchfulness=watchfulness,
-            metrics=context.metrics,
-            log=context.log,
-            random=context.random,
-        )
+        self._roster = following.roster
         self._headway = Headway(
             self._roster,
             outflow.pending,
             outflow.absence,
             outflow.writer,
-            watchfulness,
+            following.watchfulness,
             settings.max_delay,
         )
         self._overview = Overview(
@@ -94,6 +81,7 @@ class Capture:
     async def run(
         self,
         *,
+        informing: asyncio.Task[None],
         once: bool,
         stop: asyncio.Event,
         progress: Callable[[Progress], None] | None,
@@ -101,14 +89,14 @@ class Capture:
     ) -> Summary:
         """Capture until `stop`, or with `once` until the bucket equals the cluster.
 
-        began: loop time from which the summary counts. With `once` raises ClusterError and
-        BucketError when nothing moves any more; RefusedError where a younger writer lives.
+        informing: the informers' task, which is ended then. began: loop time from which the
+        summary counts. With `once` raises ClusterError and BucketError when nothing moves any more;
+        RefusedError where a younger writer lives.
         """
         metrics = self._context.metrics
         metrics.leader.set(1)
         async with asyncio.TaskGroup() as group:
             writing = self._outflow.start(group)
-            informing = group.create_task(self._roster.run(), name="roster")
             watching = [
                 group.create_task(metrics.observe_event_loop(), name="loop lag"),
                 group.create_task(self._overview.run(), name="health"),

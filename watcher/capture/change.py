@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from watcher.bucket.ledger import UNKNOWN
 from watcher.objects.content import Content, Origin
 from watcher.objects.ref import APIResource
 
@@ -21,6 +22,7 @@ class Refetch:
 
     namespace: str
     name: str
+    fingerprint: bytes = UNKNOWN  # of the newest state that was seen
 
 
 # Of a body that waits, beside its bytes: what belongs to it, and the gaps that the object tree
@@ -50,5 +52,6 @@ class Change:
         if not isinstance(self.state, Content):
             return self
         metadata = orjson.loads(self.state.body)["metadata"]
-        state = Refetch(metadata.get("namespace") or "", metadata["name"])
+        place = metadata.get("namespace") or "", metadata["name"]
+        state = Refetch(*place, self.state.fingerprint)
         return Change(self.key, self.resource, state, None, self.received)

@@ -14,7 +14,7 @@ from random import Random
 from watcher.bucket.layout import Layout
 from watcher.bucket.opening import open_store
 from watcher.bucket.store import Store
-from watcher.cluster.api import API
+from watcher.cluster.api import WritableAPI
 from watcher.cluster.connection import connect
 from watcher.logs import Log
 from watcher.metrics import Metrics
@@ -26,7 +26,7 @@ from watcher.status import About
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    api: API
+    api: WritableAPI
     store: Store
     settings: Settings
     cleaner: Cleaner

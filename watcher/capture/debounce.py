@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import math
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -42,6 +42,7 @@ class Pending:
     max_delay: float
     budget: int
     stalled: bool = False  # nothing can be written at present: don't wait for room
+    unattended: bool = False  # nobody here writes: another process does, see standby.py
     overflowed: set[APIResource] = field(default_factory=set)  # kinds to list again
     _waiting: dict[str, _Waiting] = field(default_factory=dict)
     _writing: dict[str, _Waiting] = field(default_factory=dict)
@@ -145,6 +146,32 @@ class Pending:
             waiting = self._waiting[change.key] = _Waiting(tried.change, tried.since, due)
         self._queue(change.key, waiting)
 
+    def settle(self, is_stored: Callable[[Change], bool]) -> None:
+        """Let go of what the bucket holds by now, though nobody here wrote it."""
+        for key in [key for key, it in self._waiting.items() if is_stored(it.change)]:
+            self.take_back(key)
+        # Without a writer nobody takes from the heap what was let go.
+        self._heap = [
+            each
+            for each in self._heap
+            if (waiting := self._waiting.get(each[2])) and waiting.queued_at == each[0]
+        ]
+        heapq.heapify(self._heap)
+
+    def waiting(self, key: str) -> Change | None:
+        """The newest state of a key that waits and is not being written."""
+        waiting = self._waiting.get(key)
+        return waiting.change if waiting else None
+
+    def take_back(self, key: str) -> Change | None:
+        """The newest state of a key that waits and is not being written: it waits no more."""
+        waiting = self._waiting.pop(key, None)
+        if waiting is None:
+            return None
+        self._account(waiting.change, -1)
+        self._eased.set()
+        return waiting.change
+
     def flush(self) -> None:
         """From now on everything is due at once: we are shutting down, or ran `--once`."""
         self._flushing = True
@@ -156,7 +183,7 @@ class Pending:
     async def room(self) -> None:
         """Wait until a list may go on: it fills its share of the budget, and then comes as fast as
         the bucket takes it; unless nothing can be written, for continue tokens live 5 minutes."""
-        while self._bytes > self.budget * _LISTS_SHARE and not self.stalled:
+        while self._bytes > self.budget * _LISTS_SHARE and not (self.stalled or self.unattended):
             self._eased.clear()
             await self._eased.wait()
 

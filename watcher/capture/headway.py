@@ -45,6 +45,13 @@ class Summary:
     seconds: float = 0.0
 
 
+def all_listed(roster: Roster, watchfulness: Watchfulness) -> bool:
+    """Whether it is known which kinds there are, and each is listed, or cannot be."""
+    return roster.looked and all(
+        intake.synced or watchfulness.failure(intake.resource) for intake in roster.intakes
+    )
+
+
 @dataclass(slots=True)
 class Headway:
     roster: Roster
@@ -81,14 +88,7 @@ class Headway:
 
     def all_listed(self) -> bool:
         """Whether each kind is listed, or cannot be."""
-        return (
-            self.roster.looked
-            and not self.pending.overflowed
-            and all(
-                intake.synced or self.watchfulness.failure(intake.resource)
-                for intake in self.roster.intakes
-            )
-        )
+        return not self.pending.overflowed and all_listed(self.roster, self.watchfulness)
 
     def may_judge(self) -> bool:
         """Whether absent objects of all kinds can be judged together: each kind is listed, or is

@@ -1,8 +1,7 @@
-"""The half of capture that ends in the bucket: pending changes -> writer, doubts -> deletions, and
-the records of both.
+"""The half of capture that ends in the bucket: pending changes -> writer, and the records of that.
 
-Exists because it is the same whoever brings the changes: informers that follow a cluster
-(capture.py) or a reconcile by hand (byhand.py). Promises: it ends in an order in which nothing is
+Exists because it is the same whoever brings the changes (inflow.py), and because only the one
+process that may write has it. Promises: it ends in an order in which nothing is
 lost: no more doubts, then what is pending, then the journal, the checkpoint and what is held.
 """
 
@@ -10,30 +9,19 @@ import asyncio
 from collections.abc import Callable
 
 from watcher.bucket.journal import Journal
-from watcher.bucket.layout import parse
 from watcher.bucket.metadata import Writer as Instance
 from watcher.bucket.trash import Trash
-from watcher.capture.change import Change, Deleted, Refetch
+from watcher.capture.change import Change, Refetch
 from watcher.capture.context import Context
-from watcher.capture.debounce import Pending
-from watcher.capture.deletes.absence import Absence
-from watcher.capture.deletes.decisions import Decisions, known_holds
-from watcher.capture.deletes.judge import Judge
+from watcher.capture.deletes.decisions import Decisions
 from watcher.capture.drift.reconcile import Reconcile
 from watcher.capture.drift.sides import Reader
-from watcher.capture.intake import Flow
+from watcher.capture.inflow import Inflow
 from watcher.capture.memory import Memory
 from watcher.capture.pace import Pace
-from watcher.capture.served import Kinds
 from watcher.capture.start import Grounds
 from watcher.capture.writer import Target, Writer
 from watcher.cluster import client
-from watcher.cluster.client import Item
-from watcher.cluster.same import SameCluster
-from watcher.errors import BucketError
-from watcher.objects.ref import APIResource
-from watcher.objects.selection import Selection
-from watcher.objects.stored import name_of
 
 _POLL = 0.25  # seconds between two looks whether all is written
 _LAST_WORDS = 5.0  # seconds at least for each of the records at the end
@@ -45,8 +33,8 @@ class Outflow:
         self,
         context: Context,
         grounds: Grounds,
+        inflow: Inflow,
         *,
-        kinds: Callable[[], Kinds],
         may_judge: Callable[[], bool],
         synced: Callable[[], bool],
     ) -> None:
@@ -55,36 +43,13 @@ class Outflow:
         settings, claim = context.settings, grounds.claim
         self._context = context
         self._grounds = grounds
-        self._kinds = kinds
+        self._inflow = inflow
+        self._may_judge = may_judge
         self._time = asyncio.get_running_loop().time
-        self.ledger = grounds.ledger
-        self.pending = Pending(settings.debounce, settings.max_delay, settings.memory_budget)
-        self.holds = known_holds(grounds.deletes, grounds.ledger, context.clock)
-        self.same = SameCluster(context.api, grounds.cluster_uid)
-        self.absence = Absence(
-            context.api,
-            self.same,
-            self.holds,
-            Judge(context.api, grounds.ledger, self.holds, settings.max_delete_ratio),
-            may_judge=may_judge,
-            resource_of=lambda segment: kinds().resource_of(segment),
-            told=lambda resource: kinds().told(resource),
-            identify=self._identify,
-            delete=self._delete,
-            found=self._found,
-            log=context.log,
-            random=context.random,
-        )
-        self.flow = Flow(
-            context.layout,
-            context.cleaner,
-            _selection(context),
-            grounds.ledger,
-            self.pending,
-            self.absence,
-            context.metrics,
-            context.log,
-        )
+        self.ledger = inflow.ledger
+        self.pending = inflow.pending
+        self.holds = inflow.holds
+        self.absence = inflow.absence
         self.journal = Journal(
             context.store, context.layout, claim.epoch, clock=context.clock, log=context.log
         )
@@ -96,7 +61,7 @@ class Outflow:
             Target(
                 context.store,
                 context.layout,
-                grounds.ledger,
+                inflow.ledger,
                 claim,
                 self.instance,
                 self.journal,
@@ -113,7 +78,7 @@ class Outflow:
         self._memory = Memory(
             context.store,
             context.layout,
-            grounds.ledger,
+            inflow.ledger,
             self.journal,
             lambda: self.writer.written + self.writer.deleted,
             context.clock,
@@ -123,7 +88,7 @@ class Outflow:
             context.store,
             context.layout,
             claim,
-            grounds.ledger,
+            inflow.ledger,
             grounds.deletes,
             self.holds,
             self.absence,
@@ -137,7 +102,7 @@ class Outflow:
         """Begin to write; `end` must follow."""
         self._writing = group.create_task(self.writer.run(), name="writer")
         self._around = [
-            group.create_task(self.absence.run(), name="absence"),
+            group.create_task(self.absence.run(self._may_judge), name="absence"),
             group.create_task(self._decisions.run(), name="decisions"),
             group.create_task(self._memory.run(), name="memory"),
         ]
@@ -164,19 +129,19 @@ class Outflow:
         await self._memory.sweep(settings.meta_days, settings.trash_days)
 
     def begin_reconcile(self) -> Reconcile:
-        context = self._context
+        context, inflow = self._context, self._inflow
         reader = Reader(
             context.api,
-            self.same,
+            inflow.same,
             context.store,
             context.layout,
             self.ledger,
-            self._kinds(),
+            inflow.kinds(),
             context.settings.label_selector,
             self._grounds.claim.etag_is_md5,
             context.random,
         )
-        return Reconcile(reader, self.flow, identify=self._identify, stays=self.holds.stays)
+        return Reconcile(reader, inflow.flow, identify=inflow.identify, stays=self.holds.stays)
 
     def is_settled(self, keys: list[str]) -> bool:
         """Whether all that was found wrong with these keys is in the bucket."""
@@ -196,35 +161,15 @@ class Outflow:
             )
 
     async def _refetch(self, change: Change) -> Change | None:
-        intake = self._kinds().intake_of(change.resource)
+        intake = self._inflow.kinds().intake_of(change.resource)
         if intake is None or not isinstance(change.state, Refetch):
             return None
         place = change.state.namespace, change.state.name
         item = await client.find_one(self._context.api, intake.resource, *place)
-        return intake.fetched(item) if item else None
-
-    async def _identify(self, key: str) -> tuple[str, str]:
-        place = parse(key)
-        if place is None:  # an aggregated API may have namespaces that are no DNS labels
-            raise BucketError(f"{key} does not tell which object it holds")
-        if place.name is not None:
-            return place.namespace, place.name
-        body, _ = await self._context.store.get(self._context.layout.prefix + key)
-        try:
-            return place.namespace, name_of(body)
-        except ValueError as error:
-            raise BucketError(f"{key} is {error}") from error
-
-    def _delete(self, key: str, resource: APIResource, how: Deleted) -> None:
-        self.pending.offer(Change(key, resource, how), self._time(), at_once=True)
-
-    def _found(self, key: str, resource: APIResource, item: Item) -> None:
-        intake = self._kinds().intake_of(resource)
-        if intake is None or self._context.settings.label_selector:
-            # It left the selection, by itself or by a change of settings: that cannot be told.
-            self.absence.left_out(key)
-        else:
-            intake.listed_late(item)
+        fetched = intake.fetched(item) if item else None
+        if fetched and self.absence.holds(change.key):  # it was asked for because of that
+            self.absence.seen(change.key)
+        return fetched
 
     def _show_gauges(self) -> None:
         metrics = self._context.metrics
@@ -234,14 +179,3 @@ class Outflow:
         metrics.deletes_held.set_function(lambda: len(self.holds))
         metrics.journal_pending.set_function(lambda: len(self.journal))
         metrics.objects.labels("bucket").set_function(lambda: len(self.ledger))
-
-
-def _selection(context: Context) -> Selection:
-    settings = context.settings
-    return Selection(
-        settings.include_namespaces,
-        settings.exclude_namespaces,
-        settings.include_cluster_scoped,
-        settings.exclude_owned,
-        settings.secrets == "exclude",
-    )

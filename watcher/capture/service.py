@@ -8,14 +8,22 @@ a stop everything that arrived is in the bucket if it can be written within the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
+from watcher.bucket.fence import Fenced
+from watcher.bucket.held import Loaded
 from watcher.capture.capture import Capture
 from watcher.capture.context import Context, opened
+from watcher.capture.following import Following
 from watcher.capture.headway import Progress, Summary
-from watcher.capture.start import prepare
+from watcher.capture.standby import Seen, Standby, look
+from watcher.capture.start import Grounds, prepare
+from watcher.capture.takeover import look_again, take_over
+from watcher.cluster.access import own_namespace
+from watcher.cluster.lease import Lease, Terms
 from watcher.logs import Log
 from watcher.metrics import Metrics
 from watcher.settings import Settings
@@ -68,34 +76,148 @@ async def follow(
     progress: Report | None,
 ) -> Summary:
     """`run` between two given edges, with given time and randomness."""
-    began = asyncio.get_running_loop().time()
-    capture: Capture | None = None
-    waiting_for = "starting"
-
-    def say(what: str) -> None:
-        nonlocal waiting_for
-        waiting_for = what
-
-    def ready() -> str | None:
-        return capture.unready() if capture else waiting_for
-
-    def live() -> str | None:
-        return capture.unhealthy() if capture else None
-
-    def status() -> Status:
-        if capture is None:
-            return Status(about=context.about, at=context.clock(), doing=waiting_for)
-        return capture.status()
-
+    of_one = _Run(context, once=once, stop=stop, progress=progress)
     async with AsyncExitStack() as stack:
         if serve is not None:
-            await stack.enter_async_context(serve(live=live, ready=ready, status=status))
-        preparing = prepare(context, once=once, takeover=takeover, say=say)
-        grounds = await _unless(stop, preparing)
+            pages = serve(live=of_one.live, ready=of_one.ready, status=of_one.status)
+            await stack.enter_async_context(pages)
+        if context.settings.leader_elect and not once:
+            return await of_one.in_turn()
+        return await of_one.alone(takeover=takeover)
+
+
+class _Run:
+    """One run: its steps, and what it says of itself meanwhile."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        once: bool,
+        stop: asyncio.Event,
+        progress: Report | None,
+    ) -> None:
+        self._context = context
+        self._once = once
+        self._stop = stop
+        self._progress = progress
+        self._began = asyncio.get_running_loop().time()
+        self._waiting_for = "starting"
+        self._lease: Lease | None = None
+        self._capture: Capture | None = None
+        self._standby: Standby | None = None
+
+    # What it says
+
+    def ready(self) -> str | None:
+        shown = self._capture or self._standby
+        return shown.unready() if shown else self._waiting_for
+
+    def live(self) -> str | None:
+        return self._capture.unhealthy() if self._capture else None
+
+    def status(self) -> Status:
+        context = self._context
+        if shown := self._capture or self._standby:
+            return shown.status()
+        return Status(about=context.about, at=context.clock(), doing=self._waiting_for)
+
+    def _say(self, what: str) -> None:
+        self._waiting_for = what
+
+    # Its steps
+
+    async def alone(self, *, takeover: bool) -> Summary:
+        """Without a Lease, or with one that nobody can have but we."""
+        preparing = prepare(self._context, once=self._once, takeover=takeover, say=self._say)
+        grounds = await _unless(self._stop, preparing)
         if grounds is None:
-            return Summary(failed=(f"stopped while {waiting_for}",) if once else ())
-        capture = Capture(context, grounds)
-        return await capture.run(once=once, stop=stop, progress=progress, began=began)
+            return self._stopped()
+        following = Following(self._context, grounds.cluster_uid, grounds.ledger, grounds.deletes)
+        async with asyncio.TaskGroup() as group:
+            return await self._follow(grounds, following, following.begin(group))
+
+    async def in_turn(self) -> Summary:
+        """Where only who has the Lease writes. Raises LeaseLostError, too."""
+        self._lease = lease = _lease_of(self._context)
+        self._context = replace(self._context, store=Fenced(self._context.store, lease.barred))
+        self._context.metrics.leader.set_function(lambda: float(lease.barred() is None))
+        self._say(f"asking for the Lease {lease}")
+        if await lease.try_acquire():
+            return await self._holding(lease, self.alone(takeover=True))
+        reading = look(self._context, say=self._say)
+        seen = await _unless(self._stop, reading)
+        if seen is None:
+            return self._stopped()
+        following = Following(self._context, seen.cluster_uid, seen.ledger, Loaded())
+        async with asyncio.TaskGroup() as group:
+            informing = following.begin(group)
+            self._standby = Standby(self._context, following, seen.tail, lease)
+            if not await _unless(self._stop, self._standby.wait()):
+                informing.cancel()
+                await lease.release()  # it may have come at the same moment
+                return self._stopped()
+            self._standby = None
+            return await self._holding(lease, self._take_over(seen, following, informing))
+
+    async def _take_over(
+        self, seen: Seen, following: Following, informing: asyncio.Task[None]
+    ) -> Summary:
+        began = take_over(self._context, following.inflow, seen, say=self._say)
+        grounds = await _unless(self._stop, began)
+        if isinstance(grounds, Grounds):
+            return await self._follow(grounds, following, informing)
+        informing.cancel()
+        return self._stopped() if grounds is None else await self.alone(takeover=True)
+
+    async def _follow(
+        self, grounds: Grounds, following: Following, informing: asyncio.Task[None]
+    ) -> Summary:
+        self._capture = Capture(self._context, grounds, following)
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(self._look_again(following))
+            summary = await self._capture.run(
+                informing=informing,
+                once=self._once,
+                stop=self._stop,
+                progress=self._progress,
+                began=self._began,
+            )
+            looking.cancel()
+        return summary
+
+    async def _look_again(self, following: Following) -> None:
+        """With a Lease, somebody may have written until shortly before us."""
+        if self._lease:
+            duration = self._lease.terms.lease_duration
+            await look_again(self._context, following.inflow, duration)
+
+    async def _holding(self, lease: Lease, work: Coroutine[None, None, Summary]) -> Summary:
+        """Work that may be done while the Lease is ours; then it is given up."""
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(lease.keep(), name="lease")
+            summary = await work
+            keeping.cancel()
+        await lease.release()
+        return summary
+
+    def _stopped(self) -> Summary:
+        failed = (f"stopped while {self._waiting_for}",) if self._once else ()
+        return Summary(failed=failed)
+
+
+def _lease_of(context: Context) -> Lease:
+    settings = context.settings
+    return Lease(
+        context.api,
+        settings.lease_namespace or own_namespace(),
+        settings.lease_name,
+        f"{context.about.instance}_{context.random.getrandbits(64):016x}",
+        Terms(settings.lease_duration, settings.renew_deadline, settings.retry_period),
+        random=context.random,
+        clock=context.clock,
+        log=context.log,
+    )
 
 
 async def _unless(stop: asyncio.Event, work: Awaitable[T]) -> T | None:

@@ -56,21 +56,7 @@ async def prepare(
     log, clock = context.log, context.clock
 
     async def persist(what: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        outage = Outage(log, what, asyncio.get_running_loop().time)
-        backoff = Backoff(context.random, first=1.0, longest=30.0)
-        while True:
-            say(f"{what}: {outage.reason or 'in progress'}")
-            try:
-                result = await attempt()
-            except (ClusterError, BucketError) as error:
-                if once:
-                    raise
-                outage.began(str(error))
-                say(f"{what}: {error}")
-                await asyncio.sleep(backoff.next())
-            else:
-                outage.ended()
-                return result
+        return await patiently(context, what, attempt, once=once, say=say)
 
     async def claim() -> tuple[Claim, Heartbeat | None]:
         await store.check(layout.prefix)
@@ -106,6 +92,32 @@ async def prepare(
     if loaded.unusable:
         await _begin_record(store, layout, loaded.ledger, Position(claimed.epoch, 0), clock(), log)
     return Grounds(uid, version, claimed, last, loaded.ledger, unjournalled, deletes)
+
+
+async def patiently(
+    context: Context,
+    what: str,
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    say: Callable[[str], None],
+    once: bool = False,
+) -> T:
+    """The result of `attempt`, tried again until it works; with `once` tried once."""
+    outage = Outage(context.log, what, asyncio.get_running_loop().time)
+    backoff = Backoff(context.random, first=1.0, longest=30.0)
+    while True:
+        say(f"{what}: {outage.reason or 'in progress'}")
+        try:
+            result = await attempt()
+        except (ClusterError, BucketError) as error:
+            if once:
+                raise
+            outage.began(str(error))
+            say(f"{what}: {error}")
+            await asyncio.sleep(backoff.next())
+        else:
+            outage.ended()
+            return result
 
 
 async def _begin_record(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from watcher.bucket import metadata
+from watcher.bucket.fence import FencedError
 from watcher.bucket.heartbeat import second_writer
 from watcher.bucket.journal import Journal, Line, stamp
 from watcher.bucket.layout import Layout
@@ -163,6 +164,9 @@ class Writer:
             ledger.put(key, entry.sent())
             try:
                 version = await self._put(change, content, body, entry)
+            except FencedError:
+                ledger.put(key, entry)  # nothing was sent
+                raise
             except PreconditionError:
                 self._metrics.bucket_retries.labels("conflict").inc()
                 found = await self._learn(key, body, content)
@@ -197,7 +201,11 @@ class Writer:
         if trash:
             await trash.take(key, before.etag if before else "", self._clock())
         ledger.put(key, entry.sent())
-        mark = await self._target.store.delete(self._target.layout.prefix + key)
+        try:
+            mark = await self._target.store.delete(self._target.layout.prefix + key)
+        except FencedError:
+            ledger.put(key, entry)  # nothing was sent
+            raise
         if trash:
             trash.gone(key)
         ledger.put(key, Entry())

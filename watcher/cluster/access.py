@@ -131,6 +131,15 @@ def _proxy(host: str) -> str | None:
         return None
 
 
+def own_namespace() -> str:
+    """That of the Pod we run in; elsewhere `default`."""
+    path = Path(_library().incluster.SERVICE_TOKEN_FILENAME).with_name("namespace")
+    try:
+        return path.read_text().strip() or "default"
+    except OSError:
+        return "default"
+
+
 def one_line(error: Exception) -> str:
     """What another library says, in one line; where it says nothing, what it is."""
     return masked(" ".join(str(error).split())) or type(error).__name__

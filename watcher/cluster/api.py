@@ -8,7 +8,7 @@ never interprets what it carries: callers do, with the event loop's clock.
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class Response(Protocol):
@@ -33,3 +33,13 @@ class API(Protocol):
     ) -> AbstractAsyncContextManager[Response]:
         """GET a path like `/api/v1/pods`. Any status is an answer; entering the context raises
         ClusterUnreachableError where there is none. Leaving it gives the connection back."""
+
+
+class WritableAPI(API, Protocol):
+    """An API that takes one kind of object, too: the Lease (lease.py). Nobody else writes."""
+
+    def send(
+        self, method: Literal["POST", "PUT"], path: str, body: bytes
+    ) -> AbstractAsyncContextManager[Response]:
+        """Create or replace an object, given as JSON. As `get` in all else: where there is no
+        answer, whether it took place is unknown."""

@@ -1,20 +1,21 @@
-"""Questions to an API server: list, watch, read one object.
+"""Questions to an API server: list, watch, read one object; and, of a Lease alone, writing it.
 
 Exists so that informers and discovery speak of items and events, not of HTTP. Promises: every
 wait has an end (`idle` seconds without a byte); an error is always a ClusterError with one line
 (`status_error` is the one place that turns a status into one); a list page is handed on in
 batches while it streams. Only `list` and `watch` are used: the right to `get` everything would
-include `pods/exec` and `nodes/proxy`, so a single object is read by a list that names it.
+include `pods/exec` and `nodes/proxy`, so a single object is read by a list that names it. (The
+Lease, see lease.py, is another matter: its rights are for that one object.)
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import Any, NamedTuple
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
-from watcher.cluster.api import API, Response
+from watcher.cluster.api import API, Response, WritableAPI
 from watcher.cluster.framing import Items, Lines
 from watcher.errors import ClusterError, ClusterUnreachableError, StatusError
 from watcher.objects.ref import APIResource
@@ -75,13 +76,28 @@ async def read(
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, Mapping[str, str], bytes]:
     """A whole answer of status 200 or 304: status, headers, body. Raises ClusterError."""
-    async with _open(api, path, query, headers) as response:
+    async with _open(api.get(path, query, headers), path) as response:
         if response.status == 304:
             return 304, response.headers, b""
-        await _expect_ok(response)
-        async with _within(IDLE, response) as chunks:
-            body = b"".join([chunk async for chunk in chunks])
-        return response.status, response.headers, body
+        return response.status, response.headers, await _whole(response)
+
+
+async def send(api: WritableAPI, method: Literal["POST", "PUT"], path: str, content: Item) -> Item:
+    """Create or replace one object; what the server made of it. Raises ClusterError: where it is
+    no StatusError, it may have taken place."""
+    async with _open(api.send(method, path, orjson.dumps(content)), path) as response:
+        return as_object(await _whole(response))
+
+
+def as_object(body: bytes) -> Item:
+    """Raises ClusterError where it is none."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        found = None
+    if not _is_object(found):
+        raise ClusterError("the API server's answer is not an object")
+    return _dict(found)
 
 
 def paging(*, token: str, paged: bool) -> dict[str, str]:
@@ -98,7 +114,7 @@ async def list_page(
 ) -> PageEnd:
     """One page of a list; items reach `take` in batches as they arrive. Raises ClusterError."""
     items = Items()
-    async with _open(api, path, query, None) as response:
+    async with _open(api.get(path, query), path) as response:
         await _expect_ok(response)
         async with _within(IDLE, response) as chunks:
             async for chunk in chunks:
@@ -121,7 +137,7 @@ async def watch(
     StatusError for an ERROR event too.
     """
     lines = Lines()
-    async with _open(api, path, {**query, "watch": "1"}, None) as response:
+    async with _open(api.get(path, {**query, "watch": "1"}), path) as response:
         await _expect_ok(response)
         async with _within(idle, response) as chunks:
             async for chunk in chunks:
@@ -217,8 +233,14 @@ def _dict(value: object) -> Item:
     return value if isinstance(value, dict) else {}
 
 
+async def _whole(response: Response) -> bytes:
+    await _expect_ok(response)
+    async with _within(IDLE, response) as chunks:
+        return b"".join([chunk async for chunk in chunks])
+
+
 async def _expect_ok(response: Response) -> None:
-    if response.status == 200:
+    if response.status in (200, 201):
         return
     body = b""
     async with _within(IDLE, response) as chunks:
@@ -231,12 +253,12 @@ async def _expect_ok(response: Response) -> None:
 
 @asynccontextmanager
 async def _open(
-    api: API, path: str, query: Mapping[str, str] | None, headers: Mapping[str, str] | None
+    request: AbstractAsyncContextManager[Response], path: str
 ) -> AsyncIterator[Response]:
     async with AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(IDLE):
-                response = await stack.enter_async_context(api.get(path, query, headers))
+                response = await stack.enter_async_context(request)
         except TimeoutError:
             raise ClusterUnreachableError(
                 f"the API server did not begin to answer {path} within {IDLE:.0f} s"

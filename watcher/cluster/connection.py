@@ -9,7 +9,8 @@ is a ClusterUnreachableError or a UsageError of one line.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Literal
 
 import aiohttp
 
@@ -44,7 +45,7 @@ class _Answer:
 
 
 class Connection:
-    """An API (api.py) over HTTP. Use `async with connect(...)`."""
+    """A WritableAPI (api.py) over HTTP. Use `async with connect(...)`."""
 
     def __init__(self, session: aiohttp.ClientSession, kubeconfig: str, context: str) -> None:
         self._session = session
@@ -63,24 +64,41 @@ class Connection:
     def host(self) -> str:
         return self._access.host if self._access else ""
 
-    @asynccontextmanager
-    async def get(
+    def get(
         self,
         path: str,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[Response]:
+        return self._request("GET", path, query or {}, headers or {}, None)
+
+    def send(
+        self, method: Literal["POST", "PUT"], path: str, body: bytes
+    ) -> AbstractAsyncContextManager[Response]:
+        return self._request(method, path, {}, {"Content-Type": "application/json"}, body)
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
     ) -> AsyncIterator[Response]:
         access = self._access
         assert access is not None, "open() comes first"
         authorization = self._authorization(access)
-        sent = {"Accept": "application/json", **(headers or {})}
+        sent = {"Accept": "application/json", **headers}
         if authorization:
             sent["Authorization"] = authorization
         try:
-            answer = await self._session.get(
+            answer = await self._session.request(
+                method,
                 access.host + path,
                 params=query,
                 headers=sent,
+                data=body,
                 ssl=access.tls if access.tls is not None else True,
                 proxy=access.proxy,
                 server_hostname=access.server_name,

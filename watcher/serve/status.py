@@ -85,6 +85,8 @@ def _header(status: Status) -> str:
 def _verdict(status: Status) -> tuple[str, str, str]:
     """Tone, headline, and what else is to be said."""
     failing = [_PROMISES[each.promise] for each in status.promises if each.failing]
+    if status.leader is not None:
+        return "wait", f"Standing by: {status.leader or 'nobody'} writes", status.doing
     if status.doing:
         return "wait", "Starting", status.doing
     if sync := status.first_sync:

@@ -128,6 +128,10 @@ def _contradictions(given: Mapping[str, Given], values: Mapping[str, Any]) -> It
         yield f"{named('sse-kms-key-id')}: expected sse aws:kms too"
     if values["sse"] != "none" and values["minio_bucket"].startswith("file://"):
         yield f"{named('sse')}: expected none, as nobody encrypts a directory"
+    if not 0 < 2 * values["retry_period"] <= values["renew_deadline"]:
+        yield f"{named('retry-period')}: expected at most half of {named('renew-deadline')}"
+    if values["renew_deadline"] >= values["lease_duration"]:
+        yield f"{named('renew-deadline')}: expected less than {named('lease-duration')}"
 
 
 def _read_secret_dir(given: Given | None) -> tuple[dict[str, Given], tuple[str, ...]]:

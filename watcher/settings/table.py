@@ -79,6 +79,7 @@ _WHAT = "What is captured"
 _HOW = "How it is captured"
 _PROOF = "Proof and deletions"
 _KUBERNETES = "Connection to Kubernetes"
+_REPLICAS = "Several replicas"
 _RUNNING = "Running and observing"
 _SOURCES = "Where settings come from"
 
@@ -291,6 +292,44 @@ class Settings:
     )
     context: str = field(
         metadata=_row(_KUBERNETES, TEXT, "", "Context of the kubeconfig. Without it: the current.")
+    )
+
+    leader_elect: bool = field(
+        metadata=_row(
+            _REPLICAS,
+            FLAG,
+            "false",
+            "Several replicas run: one of them writes, the others wait to take over.",
+        )
+    )
+    lease_name: str = field(
+        metadata=_row(_REPLICAS, DNS_NAME, "watcher", "Lease that tells which of them it is.")
+    )
+    lease_namespace: str = field(
+        metadata=_row(
+            _REPLICAS,
+            TEXT,
+            "",
+            "Namespace of the Lease. Without it: the Pod's own, else default.",
+        )
+    )
+    lease_duration: float = field(
+        metadata=_row(
+            _REPLICAS, DURATION, "15s", "Another replica takes over after so long without a word."
+        )
+    )
+    renew_deadline: float = field(
+        metadata=_row(
+            _REPLICAS,
+            DURATION,
+            "10s",
+            "Who writes stops after so long without a renewal; less than lease-duration.",
+        )
+    )
+    retry_period: float = field(
+        metadata=_row(
+            _REPLICAS, DURATION, "2s", "Time between two renewals; at most half of renew-deadline."
+        )
     )
 
     http_port: int = field(

@@ -16,16 +16,16 @@ from random import Random
 
 import orjson
 
+from bench.cluster import Cluster
 from bench.measure.figures import Figures
+from bench.memory_api import MemoryAPI
 from watcher.bucket import held
 from watcher.bucket.directory import Directory
 from watcher.bucket.ledger import Entry, Ledger, Stored
-from watcher.bucket.owner import Claim
 from watcher.capture.context import Context, about_of, cleaner_of
+from watcher.capture.inflow import Inflow
 from watcher.capture.intake import Intake
-from watcher.capture.outflow import Outflow
 from watcher.capture.served import Kinds
-from watcher.capture.start import Grounds
 from watcher.cluster import client
 from watcher.logs import open_log
 from watcher.metrics import Metrics
@@ -93,21 +93,21 @@ def _loads(kinds: Mapping[APIResource, Sequence[bytes]]) -> float:
 
 
 async def _taken(folder: Path, kinds: Mapping[APIResource, Sequence[bytes]]) -> float:
-    outflow = _outflow(folder)
+    inflow = _inflow(folder)
     rounds = []
     for number in range(_ROUNDS + 1):
         spent = 0.0
         for resource, lines in kinds.items():
-            intake = Intake(outflow.flow, resource, named=False)
+            intake = Intake(inflow.flow, resource, named=False)
             if not number:
-                _know(outflow.ledger, intake, lines)
+                _know(inflow.ledger, intake, lines)
             api = _Lines(b"".join(lines))
             began = time.process_time()
             async for events in client.watch(api, resource.path, {}, lambda: 60.0):
                 intake.changed(events)
             spent += time.process_time() - began
         rounds.append(spent)
-    if len(outflow.pending):
+    if len(inflow.pending):
         raise RuntimeError("a status event was taken for a change")
     return min(rounds[1:])
 
@@ -120,7 +120,7 @@ def _know(ledger: Ledger, intake: Intake, lines: Sequence[bytes]) -> None:
             ledger.put(seen.key, Entry(Stored('"0"', seen.state.fingerprint)))
 
 
-def _outflow(folder: Path) -> Outflow:
+def _inflow(folder: Path) -> Inflow:
     """The program's own, with nothing at either end."""
     folder.mkdir(parents=True, exist_ok=True)
     given = {
@@ -133,7 +133,7 @@ def _outflow(folder: Path) -> Outflow:
     now = datetime.now(UTC)
     store = Directory(folder, fsync=False, clock=lambda: now, observe=metrics.observe_request)
     context = Context(
-        _Lines(b""),
+        MemoryAPI(Cluster(lambda: now)),
         store,
         settings,
         cleaner_of(settings),
@@ -143,10 +143,8 @@ def _outflow(folder: Path) -> Outflow:
         Random(0),
         lambda: now,
     )
-    claim = Claim(1, conditional=True, etag_is_md5=True, versioned=False)
-    grounds = Grounds("", "", claim, None, Ledger(), [], held.Loaded())
 
     def no_kinds() -> Kinds:
         raise AssertionError("nobody asks")
 
-    return Outflow(context, grounds, kinds=no_kinds, may_judge=lambda: False, synced=lambda: True)
+    return Inflow(context, "", Ledger(), held.Loaded(), kinds=no_kinds)

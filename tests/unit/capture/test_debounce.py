@@ -113,7 +113,7 @@ async def test_beyond_the_budget_only_names_are_kept() -> None:
     pending.flush()
     changes = [await pending.next() for _ in range(10)]
     assert [c.state for c in changes if isinstance(c.state, Refetch)][-1] == Refetch(
-        "default", "k9"
+        "default", "k9", b"k9"
     )
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from kubernetes_asyncio.config import incluster_config
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from bench.cluster import Cluster
+from bench.server import serve
 from tests.networks import Authority, connect_proxy, outdated
 from watcher.cluster.access import load_access
 from watcher.cluster.api import API
-from watcher.cluster.client import read
+from watcher.cluster.client import read, send
 from watcher.cluster.connection import Connection, connect
 from watcher.errors import ClusterUnreachableError, StatusError, UsageError
 
@@ -505,7 +508,7 @@ class _Failing:
         self.headers: dict[str, str] = {}
         self.content = self
 
-    async def get(self, *_: object, **__: object) -> "_Failing":
+    async def request(self, *_: object, **__: object) -> "_Failing":
         if not self._late:
             raise self._error
         return self
@@ -538,7 +541,6 @@ async def test_whatever_aiohttp_raises_is_an_unreachable_cluster_in_one_line(
 def test_reading_a_kubeconfig_does_not_load_a_library_of_61_megabytes(home: Path) -> None:
     program = """
 import asyncio, sys
-from tests.networks import Authority, connect_proxy, outdated
 from watcher.cluster.access import load_access
 from watcher.errors import UsageError
 try:
@@ -555,3 +557,28 @@ print(kubernetes_asyncio.client.V1Pod.__name__)
     loaded, whole = done.stdout.split()
     assert int(loaded) < 5
     assert whole == "V1Pod", "whoever wants the whole library can have it"
+
+
+async def test_a_lease_is_created_and_replaced_and_a_lost_race_is_a_status(home: Path) -> None:
+    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
+    lease: Object = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "watcher"},
+        "spec": {"holderIdentity": "a"},
+    }
+    async with (
+        serve(Cluster(lambda: datetime.now(UTC))) as url,
+        connect(written(home / "config", config(url)), "") as api,
+    ):
+        created = await send(api, "POST", path, lease)
+        created["spec"]["holderIdentity"] = "b"
+        replaced = await send(api, "PUT", f"{path}/watcher", created)
+        assert replaced["spec"]["holderIdentity"] == "b"
+        assert replaced["metadata"]["resourceVersion"] != created["metadata"]["resourceVersion"]
+        with pytest.raises(StatusError) as error:
+            await send(api, "PUT", f"{path}/watcher", created)
+        assert error.value.status == 409
+        with pytest.raises(StatusError) as error:
+            await send(api, "POST", path, lease)
+        assert error.value.status == 409

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from random import Random
 
 from watcher.backoff import Backoff
-from watcher.bucket.held import HISTORY_LOST, MANY, SETTINGS, Orders
+from watcher.bucket.held import HISTORY_LOST, MANY, SETTINGS, Book, Orders
 from watcher.capture.change import Deleted
 from watcher.capture.deletes.breaker import kind_of
 from watcher.capture.deletes.holds import Holds
@@ -70,7 +70,6 @@ class Absence:
         holds: Holds,
         judge: Judge,
         *,
-        may_judge: Callable[[], bool],
         resource_of: Callable[[str], APIResource | None],
         told: Callable[[APIResource], str],
         identify: Callable[[str], Awaitable[tuple[str, str]]],
@@ -79,7 +78,7 @@ class Absence:
         log: Log,
         random: Random,
     ) -> None:
-        """may_judge: whether each kind is listed, or cannot be. resource_of: the kind that a kind
+        """resource_of: the kind that a kind
         segment stands for; None: it is not served. told: up to which resourceVersion we were told
         of a kind: an older answer shows that etcd lost history. identify: a key's namespace and
         name; may raise BucketError (a cut name is read from the file). delete: told of keys whose
@@ -89,7 +88,6 @@ class Absence:
         self._same = same
         self._holds = holds
         self._judge = judge
-        self._may_judge = may_judge
         self._resource_of = resource_of
         self._told = told
         self._identify = identify
@@ -141,6 +139,13 @@ class Absence:
             self._suspects.pop(key, None)
         self._holds.hold(keys, why)
 
+    def adopt(self, book: Book) -> set[str]:
+        """Another process kept this record, up to now; the keys that only it knew to be held, or
+        kept."""
+        for key in (*book.held, *book.kept):
+            self._suspects.pop(key, None)
+        return self._holds.adopt(book)
+
     @property
     def refused(self) -> int:
         """Files that are held because too many were to go at once."""
@@ -185,10 +190,11 @@ class Absence:
         self._orders = orders
         self._changed.set()
 
-    async def run(self) -> None:
+    async def run(self, may_judge: Callable[[], bool]) -> None:
+        """may_judge: whether each kind is listed, or cannot be."""
         while True:
             self._changed.clear()
-            if self._may_judge():
+            if may_judge():
                 self._carry_out()
                 due = [k for k, suspect in self._suspects.items() if self._is_due(suspect)]
                 answered = not due or await self._ask_all(due)

@@ -9,11 +9,11 @@ found, and what a prefix held before us is on record before later starts believe
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from watcher.bucket import held, owner
-from watcher.bucket.held import HELD, ORDERS, UNKNOWN, DamagedError, Loaded, Orders
+from watcher.bucket.held import HELD, ORDERS, UNKNOWN, Book, DamagedError, Loaded, Orders
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import Ledger
 from watcher.bucket.owner import Claim
@@ -30,12 +30,16 @@ _POLL = 1.0  # seconds
 
 def known_holds(loaded: Loaded, ledger: Ledger, clock: Callable[[], datetime]) -> Holds:
     """What was held before, of files that are still there."""
+    return Holds(clock, still_there(loaded.book, ledger), loaded.orders.newest)
 
-    def there(holds: dict[str, held.Hold]) -> dict[str, held.Hold]:
+
+def still_there(book: Book, ledger: Ledger) -> Book:
+    """The same, without what has no file any more."""
+
+    def there(holds: Mapping[str, held.Hold]) -> dict[str, held.Hold]:
         return {key: hold for key, hold in holds.items() if not ledger.get(key).holds(None)}
 
-    book = held.Book(there(dict(loaded.book.held)), there(dict(loaded.book.kept)))
-    return Holds(clock, book, loaded.orders.newest)
+    return Book(there(book.held), there(book.kept))
 
 
 class Decisions:

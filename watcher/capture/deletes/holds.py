@@ -83,6 +83,18 @@ class Holds:
         if self.stays(key):
             self._leaving.add(key)
 
+    def adopt(self, book: Book) -> set[str]:
+        """Hold and keep what this book does, too; the keys that were not held or kept so far."""
+        news = (book.held.keys() | book.kept.keys()) - self._held.keys() - self._kept.keys()
+        self._held = {**self._held, **book.held}
+        self._kept = {**self._kept, **book.kept}
+        for key in self._kept:
+            self._held.pop(key, None)
+        times = [hold.since for hold in (*self._held.values(), *self._kept.values())]
+        self._newest = max([*times, self._newest] if self._newest else times, default=None)
+        self.changes += 1
+        return news
+
     def done(self, is_gone: Callable[[str], bool]) -> None:
         """Forget what was let go and has no file any more."""
         for key in [key for key in self._leaving if is_gone(key)]:
