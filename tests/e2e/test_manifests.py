@@ -183,9 +183,10 @@ def _example(document: str, begins: str) -> str:
 
 def test_the_pod_is_admitted_where_restricted_is_enforced(plane: ControlPlane) -> None:
     plane.kubectl("rollout", "status", "deployment/watcher", "-n", "backup", "--timeout=60s")
-    (pod,) = plane.api().get("/api/v1/namespaces/backup/pods")["items"]
-    assert pod["spec"]["serviceAccountName"] == "watcher"
-    assert pod["spec"]["priority"] == 1000000
+    pods = plane.api().get("/api/v1/namespaces/backup/pods")["items"]
+    assert len(pods) == 2
+    assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"watcher"}
+    assert {pod["spec"]["priority"] for pod in pods} == {1000000}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -270,7 +271,7 @@ def process_of(watcher: Watcher) -> int:
 
 
 @needs_root
-def test_every_kind_is_captured_by_list_and_watch_alone(
+def test_every_kind_is_captured_by_list_and_watch_and_its_lease_alone(
     plane: ControlPlane, bucket: Bucket, start: StartPod
 ) -> None:
     fill(plane, namespaces=2)
@@ -282,6 +283,11 @@ def test_every_kind_is_captured_by_list_and_watch_alone(
 
     audited = map(json.loads, plane.folder.joinpath("audit.log").read_text().splitlines())
     asked = [event for event in audited if event["user"]["username"] == ACCOUNT]
+    lease = [event for event in asked if event.get("objectRef", {}).get("name") == "watcher"]
+    assert {event["objectRef"]["namespace"] for event in lease} == {"backup"}
+    assert {event["objectRef"]["resource"] for event in lease} == {"leases"}
+    assert {event["verb"] for event in lease} <= {"get", "create", "update"}
+    asked = [event for event in asked if event not in lease]
     assert {event["verb"] for event in asked if "objectRef" in event} == {"list", "watch"}
     assert {event["responseStatus"]["code"] for event in asked} == {200}
     others = {event["requestURI"].partition("?")[0] for event in asked if "objectRef" not in event}

@@ -44,10 +44,17 @@ def containers() -> list[Object]:
 POD = BASE["spec"]["template"]["spec"]
 
 
-def test_the_role_is_to_list_and_watch_and_nothing_else() -> None:
+def test_the_role_is_to_list_and_watch_and_to_write_the_lease_and_nothing_else(
+    settings: Settings,
+) -> None:
     (role,) = of_kind("ClusterRole")
     assert role["rules"] == [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["list", "watch"]}]
-    assert not of_kind("Role")
+    (own,) = of_kind("Role")
+    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    assert own["rules"] == [
+        {**lease, "resourceNames": [settings.lease_name], "verbs": ["get", "update"]},
+        {**lease, "verbs": ["create"]},
+    ]
     (binding,) = of_kind("ClusterRoleBinding")
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert [subject["name"] for subject in binding["subjects"]] == [POD["serviceAccountName"]]
