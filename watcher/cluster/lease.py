@@ -14,7 +14,9 @@ write at the same moment, whatever is paused, lost, late or away, and whatever t
 A holder whose renewals fail stops writing, but has lost nothing: if the Lease still names it (no
 other process ever writes that name), nobody wrote in between, and it goes on. Only where the Lease
 names another, or is gone, is it lost: LeaseLostError ends the process, with all that it knows and
-all that it has under way. Rights: get, create, update of leases in our own namespace.
+all that it has under way. An etcd that is put back forgets its last holder: who has seen that waits
+a whole `lease-duration`; who starts just then cannot know (epochs are the second line of defence).
+Rights: get, create, update of leases in our own namespace.
 """
 
 import asyncio
@@ -27,6 +29,7 @@ from random import Random
 from watcher.cluster import client
 from watcher.cluster.api import WritableAPI
 from watcher.cluster.client import Item
+from watcher.cluster.phases import is_older
 from watcher.errors import ClusterError, ClusterUnreachableError, RefusedError, StatusError
 from watcher.logs import Log, Outage
 
@@ -65,13 +68,16 @@ class Sight:
 
     record: Record
     since: float
+    restored: bool = False  # it went back in time: etcd was put back, its holder may be forgotten
 
     def then(self, record: Record, now: float) -> "Sight":
-        return self if record.version == self.record.version else Sight(record, now)
+        if record.version == self.record.version:
+            return self
+        return Sight(record, now, restored=is_older(record.version, self.record.version))
 
     def free_at(self, identity: str, terms: Terms) -> float:
         """From when on this process may take it."""
-        if self.record.holder in ("", identity):
+        if self.record.holder in ("", identity) and not self.restored:
             return -math.inf
         return self.since + max(self.record.duration, terms.lease_duration)
 

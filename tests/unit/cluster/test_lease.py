@@ -354,6 +354,25 @@ async def test_a_lease_that_is_removed_is_lost_and_had_by_nobody_before_its_time
     await until(lambda: bool(a.lost), 60)
 
 
+async def test_an_etcd_put_back_to_when_nobody_had_it_gives_nobody_two_leaders(
+    election: Election,
+) -> None:
+    a = election.add("a")
+    await until(lambda: a.may_write, 1)
+    await a.stop()
+    snapshot = election.cluster.snapshot()
+    b = election.add("b")
+    await until(lambda: b.may_write, 10)
+    c = election.add("c")
+    await asyncio.sleep(100)
+    b.road.pause()  # it is not there to see it
+    election.cluster.restore(snapshot)
+    await until(lambda: c.may_write, 60)
+    assert election.leaders == ["c"]
+    b.road.resume()
+    await until(lambda: bool(b.lost), 60)
+
+
 async def test_clocks_on_the_wall_decide_nothing(election: Election) -> None:
     a = election.add("a", ahead=timedelta(hours=-5))
     await until(lambda: a.may_write, 1)
