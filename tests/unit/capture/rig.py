@@ -11,7 +11,7 @@ from bench.cluster import Cluster
 from bench.memory_api import MemoryAPI, loop_clock
 from tests.memory_store import MemoryStore
 from watcher.bucket.layout import Layout
-from watcher.capture.context import Context, about_of
+from watcher.capture.context import Context, about_of, cleaner_of
 from watcher.capture.service import Summary, follow
 from watcher.cluster.kinds import KindFilter, identity
 from watcher.errors import RefusedError
@@ -141,10 +141,10 @@ class Rig:
             MemoryAPI(self.cluster, latency=self.latency),
             self.store,
             given,
-            CLEANER,
+            cleaner_of(given),
             about_of(given, self.store, self.metrics, self.instance, self.clock()),
             self.metrics,
-            open_log(self.logged, "logfmt", "info", self.clock),
+            open_log(self.logged, "logfmt", given.log_level, self.clock),
             Random(self.seed),
             self.clock,
         )
