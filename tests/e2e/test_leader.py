@@ -40,15 +40,11 @@ EVERY = 0.02  # seconds between two changes, less what one takes
 PATIENCE = SECONDS + 60
 
 
-@pytest.fixture(scope="module")
-def plane(scratch: Path) -> Iterator[ControlPlane]:
-    """Some 250 objects, and no controller that changes them."""
-    started = ControlPlane(scratch / "leader")
-    try:
-        fill(started, namespaces=1)
-        yield started
-    finally:
-        started.close()
+@pytest.fixture
+def plane(bare_api: ControlPlane) -> ControlPlane:
+    """Some 250 objects, and no controller that changes them. Each test's own: one stops it."""
+    fill(bare_api, namespaces=1)
+    return bare_api
 
 
 @pytest.fixture
@@ -73,8 +69,7 @@ class Replicas:
     def start(self) -> Watcher:
         """Another one, and it is ready."""
         folder = self._folder / f"replica-{next(self._numbers)}"
-        settings = {**ELECTED, "lease_name": self._bucket.name}  # each test has its own
-        one = Watcher(folder, self._plane.kubeconfig(), self._bucket, settings=settings)
+        one = Watcher(folder, self._plane.kubeconfig(), self._bucket, settings=ELECTED)
         self.alive.append(one)
         self.all.append(one)
         one.wait_ready()
