@@ -8,7 +8,6 @@ from hashlib import md5
 
 import pytest
 
-from watcher.bucket.meta import exists
 from watcher.bucket.store import CREATE, Listed, Store, Update
 from watcher.errors import AbsentError, PreconditionError
 
@@ -152,13 +151,6 @@ async def test_a_listing_of_more_than_a_page_is_whole(store: Store) -> None:
     pages = [page async for page in store.list("cl1/")]
     assert len(pages) > 1
     assert [it.key for page in pages for it in page] == expected
-
-
-async def test_existence_is_told_by_a_listing_of_exactly_that_key(store: Store) -> None:
-    await store.put("cl1/_meta/owner.json.old", b"")
-    assert not await exists(store, "cl1/_meta/owner.json")
-    await store.put("cl1/_meta/owner.json", b"")
-    assert await exists(store, "cl1/_meta/owner.json")
 
 
 async def test_create_never_overwrites(store: Store) -> None:

@@ -30,6 +30,7 @@ from watcher.settings import Settings, load
 
 REQUIRED = {"cluster-domain": "example.com", "cluster-name": "east", "minio-bucket": "memory"}
 _FOREVER = float("inf")
+_MOVES = 2.0  # seconds in which nobody answers, when an address becomes another cluster's
 _LEASES = "leases.coordination.k8s.io"
 _AGAIN = 5.0  # seconds until the kubelet starts anew what ended by itself
 _KINDS = frozenset(
@@ -65,6 +66,7 @@ class World:
         self._lies = 0  # pages of listings
         self.cluster = RecordedCluster(self._right, self.truth, seed=plan.seed, kinds=_kinds(plan))
         self.answering: Cluster = self.cluster
+        self.moving_until = -_FOREVER
         service = {"name": "probes", "namespace": "default"}
         self.cluster.edit(
             "apiservices.apiregistration.k8s.io",
@@ -140,6 +142,7 @@ class World:
     def answer_elsewhere(self) -> None:
         claimed = self.bucket.found(f"{PREFIX}_meta/owner.json")  # else the other one may claim it
         if claimed and self.answering is self.cluster:
+            self.moving_until = self._time() + _MOVES
             self.answering = Cluster(self._right, seed=~self.plan.seed, kinds=_kinds(self.plan))
             self.answering.create(
                 {
@@ -157,6 +160,7 @@ class World:
         if self.answering is not self.cluster:
             self.answering.faults.drop_watches()
             self.answering, self.left_home = self.cluster, self._time()
+            self.moving_until = self._time() + _MOVES
 
     def heal(self) -> None:
         """All faults end; what they have broken stays broken."""
@@ -225,7 +229,7 @@ class _Road:
     def _api(self) -> MemoryAPI:
         """As far as it can be reached now."""
         world = self._world
-        if asyncio.get_running_loop().time() < WHO.get().cut_off:
+        if asyncio.get_running_loop().time() < max(WHO.get().cut_off, world.moving_until):
             raise ClusterUnreachableError("the API server cannot be reached")
         return MemoryAPI(world.answering, latency=world.random.uniform(0.0005, 0.01))
 

@@ -18,7 +18,7 @@ import orjson
 from watcher.bucket.journal import Position
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import FINGERPRINT_SIZE, UNKNOWN, Entry, Ledger, Stored
-from watcher.bucket.meta import FORMAT, check_format, exists
+from watcher.bucket.meta import FORMAT, check_format
 from watcher.bucket.store import Store
 from watcher.errors import AbsentError
 
@@ -56,12 +56,10 @@ class Checkpoint:
 async def load(store: Store, layout: Layout) -> Checkpoint:
     """Raises CheckpointError, RefusedError for a newer format, and BucketError."""
     key = layout.prefix + layout.meta(FILE)
-    if not await exists(store, key):
-        raise CheckpointError("there is none")
     try:
         body, _ = await store.get(key)
-    except AbsentError as error:
-        raise CheckpointError("it was just removed") from error
+    except AbsentError:
+        raise CheckpointError("there is none") from None
     lines = BytesIO(await _decompressed(body))
     at, position = _header(lines.readline())
     return Checkpoint(at, position, lines)

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from watcher.bucket.layout import Layout
-from watcher.bucket.meta import FORMAT, check_format, exists
+from watcher.bucket.meta import FORMAT, check_format
 from watcher.bucket.metadata import Writer
 from watcher.bucket.store import CREATE, OVERWRITE, PutMode, Store, Update
 from watcher.errors import AbsentError, BucketError, PreconditionError, RefusedError
@@ -162,8 +162,6 @@ class Pulse:
 
     async def _look(self, key: str) -> tuple[str, Writer | None]:
         """The ETag of what is there, which we may overwrite, and whose it is; "" if nothing is."""
-        if not await exists(self._store, key):
-            return "", None
         try:
             body, head = await self._store.get(key)
         except AbsentError:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-from watcher.bucket.store import Store
 from watcher.errors import BucketError, RefusedError
 
 _T = TypeVar("_T")
@@ -19,11 +18,6 @@ def check_format(key: str, found: int) -> None:
             f"{key} has format {found}, this program knows up to {FORMAT}",
             hint="use the newer program that wrote it",
         )
-
-
-async def exists(store: Store, key: str) -> bool:
-    """Asks a listing: to a HEAD or GET of a missing key, a least-rights policy answers 403."""
-    return key in [listed.key async for page in store.list(key) for listed in page]
 
 
 async def together(asked: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:

@@ -18,9 +18,9 @@ import orjson
 from watcher.bucket.held import ADOPTED, TAKE_OVER
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import etag_of
-from watcher.bucket.meta import FORMAT, check_format, exists
+from watcher.bucket.meta import FORMAT, check_format
 from watcher.bucket.store import CREATE, PutMode, Store, Update, Version
-from watcher.errors import BucketUnreachableError, PreconditionError, RefusedError
+from watcher.errors import AbsentError, BucketUnreachableError, PreconditionError, RefusedError
 
 FILE = "owner.json"
 
@@ -151,9 +151,10 @@ def _key(layout: Layout) -> str:
 async def _find(store: Store, layout: Layout) -> tuple[dict[str, Any] | None, str]:
     """The file and its ETag; None and "" where there is none. Raises RefusedError, BucketError."""
     key = _key(layout)
-    if not await exists(store, key):
+    try:
+        body, head = await store.get(key)
+    except AbsentError:
         return None, ""
-    body, head = await store.get(key)
     return _parse(body, key), head.etag
 
 

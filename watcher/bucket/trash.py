@@ -6,12 +6,12 @@ old is thrown away by retention.py.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from watcher.bucket.layout import Layout
-from watcher.bucket.meta import exists
 from watcher.bucket.store import CREATE, Store
 from watcher.errors import AbsentError, PreconditionError
 
@@ -68,14 +68,14 @@ async def thrown(store: Store, layout: Layout) -> list[Thrown]:
 async def put_back(store: Store, layout: Layout, file: Thrown) -> bool:
     """Write a file where it lay; False: there is one by now. Raises BucketError."""
     key = layout.prefix + file.key
-    if await exists(store, key):
-        return False
-    body, head = await store.get(file.trash)
     try:
-        await store.put(key, body, metadata=head.metadata, mode=CREATE)
-    except PreconditionError:
-        return False
-    return True
+        await store.head(key)
+    except AbsentError:
+        body, head = await store.get(file.trash)
+        with suppress(PreconditionError):
+            await store.put(key, body, metadata=head.metadata, mode=CREATE)
+            return True
+    return False
 
 
 def _parse(key: str) -> Thrown | None:

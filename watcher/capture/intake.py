@@ -153,7 +153,7 @@ class Intake:
         key = self.key(item)
         if self._selection.left_out(self.resource, item):
             return None
-        if is_terminating(item) and not self._flow.ledger.get(key).holds(None):
+        if is_terminating(item) and self._flow.ledger.get(key).stored:
             return None  # what is stored is its last full state
         came_from = origin(item)
         return Change(key, self.resource, self._clean(item), came_from)

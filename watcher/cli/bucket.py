@@ -20,7 +20,6 @@ def in_bucket(flags: dict[str, Any], work: Callable[["Store", "Layout"], Awaitab
     ever wrote a backup of the cluster that they name."""
     from watcher.bucket import owner
     from watcher.bucket.layout import Layout
-    from watcher.bucket.meta import exists
     from watcher.bucket.opening import open_store
 
     settings = load_settings(flags)
@@ -29,7 +28,7 @@ def in_bucket(flags: dict[str, Any], work: Callable[["Store", "Layout"], Awaitab
     async def run() -> _T:
         async with open_store(settings, lambda *_: None, lambda: datetime.now(UTC)) as store:
             await store.check(layout.prefix)
-            if not await exists(store, layout.prefix + layout.meta(owner.FILE)):
+            if await owner.read(store, layout) is None:
                 raise WatcherError(
                     f"{store.name} holds no backup under {layout.prefix}",
                     hint="settings cluster-domain, cluster-name and minio-bucket",

@@ -23,7 +23,7 @@ from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.layout import Layout, parse
 from watcher.bucket.ledger import Entry, Ledger
 from watcher.bucket.loading import objects
-from watcher.bucket.meta import exists, together
+from watcher.bucket.meta import together
 from watcher.bucket.owner import Owner
 from watcher.bucket.reports import Report
 from watcher.bucket.store import Store
@@ -223,7 +223,7 @@ class _Audit:
             except AbsentError:
                 body, head = b"", None
             except BucketError as error:
-                await exists(self.store, self.layout.prefix + self.layout.meta(owner.FILE))
+                await owner.read(self.store, self.layout)
                 return Damaged(key, f"cannot be read: {error}")  # for the bucket answers otherwise
         if (etag := head.etag if head else "") != self.listing[key] and len(self.record):
             self.differences[key] = Difference(key, etag, recorded.etag if recorded else "")

@@ -225,14 +225,6 @@ async def test_one_that_somebody_removed_is_written_anew() -> None:
     assert written(store) == beat(OLDER)
 
 
-async def test_a_missing_heartbeat_is_never_asked_for_by_name() -> None:
-    """A least-rights policy answers 403 to that."""
-    store = MemoryStore()
-    store.ignore_conditions()
-    await pulse(store, OLDER, conditional=False).beat(beat(OLDER))
-    assert store.requests["GET", TODAY] == store.requests["HEAD", TODAY] == 0
-
-
 async def test_a_key_that_keeps_changing_is_an_error_to_try_again() -> None:
     store = MemoryStore()
     ours = pulse(store, OLDER)

@@ -145,13 +145,6 @@ async def test_a_claim_whose_answer_was_lost_costs_an_epoch_only() -> None:
     assert (await start(store)).epoch == 2
 
 
-async def test_a_missing_claim_is_never_asked_for_by_name() -> None:
-    """A least-rights policy answers 403 to that."""
-    store = MemoryStore()
-    await start(store)
-    assert store.requests["GET", KEY] == store.requests["HEAD", KEY] == 0
-
-
 # -- what was there before
 
 

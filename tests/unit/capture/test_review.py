@@ -173,6 +173,23 @@ async def test_an_object_on_its_way_out_is_not_fetched_again() -> None:
         assert all(b"full" in body for key, body in rig.files().items() if "/configmap/c" in key)
 
 
+async def test_an_object_on_its_way_out_that_may_not_be_stored_is_fetched_again() -> None:
+    rig = Rig()
+    async with rig.running(memory_budget="64KiB"):
+        rig.store.fail_all(Fault.UNREACHABLE)
+        for number in range(100):
+            rig.cluster.create(
+                config_map(f"c{number}", "x" * 1000, finalizers=["example.com/hold"])
+            )
+        await asyncio.sleep(20)
+        for number in range(100):
+            rig.cluster.delete("configmaps", "default", f"c{number}")
+        await asyncio.sleep(5)
+        rig.store.recover()
+        await asyncio.sleep(120)
+        assert rig.files().keys() == rig.expected().keys()
+
+
 async def test_shutdown_does_not_spin_on_what_cannot_be_fetched() -> None:
     rig = Rig()
     async with rig.running(memory_budget="64KiB"):
