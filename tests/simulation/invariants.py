@@ -168,7 +168,9 @@ class Judge:
             self.breach(f"writes no change: {life} PUT {key}")
         states = self.truth.history[key]
         full = any(s.file == after.body and not s.terminating for s in states)
-        if not full and before and not doubted:
+        stored = self.truth.index(key, before.body, before.resource_version) if before else None
+        gone = stored is None or self.truth.absent_since(key, stored)
+        if not full and not gone and not doubted:
             self.breach(f"frozen: {life} PUT {key}, of an object on its way out")
         version = int(after.resource_version or 0)
         moved = life.deceived or self.truth.restored > life.restored

@@ -63,6 +63,11 @@ class Pending:
     def __contains__(self, key: str) -> bool:
         return key in self._waiting or key in self._writing
 
+    def deletes(self, key: str) -> bool:
+        """Whether the newest that waits or is being written for this key is a deletion."""
+        newest = self._waiting.get(key) or self._writing.get(key)
+        return newest is not None and isinstance(newest.change.state, Deleted)
+
     @property
     def bytes(self) -> int:
         return self._bytes

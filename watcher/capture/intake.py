@@ -226,7 +226,8 @@ class Intake:
                 self._remove(key, Deleted("left-out"), now, item)
             return False
         flow.absence.seen(key)
-        if is_terminating(item) and flow.keeps(key):
+        # (What is about to lose its file has no full state to keep: it was gone, or left out.)
+        if is_terminating(item) and flow.keeps(key) and not flow.pending.deletes(key):
             self._terminating.inc()
             return True
         came_from = origin(item)

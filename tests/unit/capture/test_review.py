@@ -190,6 +190,26 @@ async def test_an_object_on_its_way_out_that_may_not_be_stored_is_fetched_again(
         assert rig.files().keys() == rig.expected().keys()
 
 
+async def test_an_object_that_was_left_out_for_a_moment_on_its_way_out_keeps_its_file() -> None:
+    rig = Rig()
+
+    def labelled(value: str) -> None:
+        label = {"velero.io/exclude-from-backup": value}
+        rig.cluster.edit(
+            "configmaps", "default", "c", lambda item: item["metadata"].update(labels=label)
+        )
+
+    async with rig.running():
+        rig.cluster.create(config_map("c", "full", finalizers=["example.com/hold"]))
+        await asyncio.sleep(20)
+        rig.cluster.delete("configmaps", "default", "c")
+        labelled("true")
+        await asyncio.sleep(0.2)
+        labelled("false")
+        await asyncio.sleep(20)
+        assert b"full" in rig.files()["default/configmap/c.yaml"]
+
+
 async def test_shutdown_does_not_spin_on_what_cannot_be_fetched() -> None:
     rig = Rig()
     async with rig.running(memory_budget="64KiB"):
