@@ -85,6 +85,19 @@ async def test_it_finds_exactly_what_is_wrong_and_repairs_exactly_that() -> None
         assert rig.metric("reconcile_drift_objects", type="changed") == 0
 
 
+async def test_a_file_that_another_wrote_is_found_where_etags_tell_nothing() -> None:
+    rig = filled()
+    rig.store.etags_are_not_md5()
+    async with rig.running():
+        await next_report(rig)
+        rig.store.written_by_a_stranger(PREFIX + key(3), b"kind: Garbage\n")
+        before = rig.store.requests["HEAD", PREFIX + key(4)]
+        report = await next_report(rig)
+        assert report["drift"] == {"missing": [], "changed": [key(3)], "orphaned": []}
+        await rig.until(rig.equal)
+        assert rig.store.requests["HEAD", PREFIX + key(4)] == before
+
+
 async def test_a_damaged_file_whose_etag_lies_is_found_when_its_slice_is_read_back() -> None:
     rig = filled()
     async with rig.running():

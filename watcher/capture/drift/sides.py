@@ -13,7 +13,7 @@ from hashlib import md5
 from random import Random
 
 from watcher.bucket.layout import Layout, parse
-from watcher.bucket.ledger import Ledger
+from watcher.bucket.ledger import UNKNOWN, Ledger
 from watcher.bucket.loading import objects
 from watcher.bucket.store import Store
 from watcher.capture.drift.comparison import Comparison
@@ -28,6 +28,7 @@ from watcher.objects.content import Content
 from watcher.objects.ref import APIResource
 from watcher.objects.yaml import emit
 
+_UNHEARD_OF = b"\xff" * 16  # of a file that we did not write: it equals nothing, so it is looked at
 _LISTS = 2  # kinds at the same time: capture goes on beside us
 
 
@@ -138,11 +139,12 @@ class Reader:
         except ClusterError as error:
             count.unread = str(error)
 
-    def _of_file(self, key: str, etag: str) -> bytes | None:
+    def _of_file(self, key: str, etag: str) -> bytes:
         if self.md5:
             return bytes.fromhex(etag.strip('"'))
         stored = self.ledger.get(key).stored
-        return stored.fingerprint if stored and stored.etag == etag else None
+        known = stored.fingerprint if stored and stored.etag == etag else UNKNOWN
+        return known or _UNHEARD_OF
 
     def of_object(self, content: Content) -> bytes:
         """The digest that the file of this content has, see comparison.py."""
