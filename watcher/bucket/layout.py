@@ -34,6 +34,11 @@ _KEY = re.compile(
 _CUT_NAME = re.compile(r"(?P<kept>[A-Za-z0-9._%-]+)~[0-9a-f]{32}")
 
 
+def kind_of(key: str) -> str:
+    """The kind segment of a key; "" of what has none."""
+    return key.partition("/")[2].partition("/")[0]
+
+
 class Place(NamedTuple):
     """What a key tells about the object under it."""
 

@@ -16,6 +16,7 @@ The whole life of a key:
 from dataclasses import dataclass, replace
 from hashlib import md5
 
+from watcher.bucket.layout import kind_of
 from watcher.bucket.store import CREATE, Create, Update
 
 FINGERPRINT_SIZE = 16  # bytes
@@ -89,12 +90,12 @@ class Ledger:
         self._kinds: dict[str, dict[str, bytes]] = {}
 
     def get(self, key: str) -> Entry:
-        packed = self._kinds.get(_kind(key), _NONE).get(key)
+        packed = self._kinds.get(kind_of(key), _NONE).get(key)
         return _unpack(packed) if packed else Entry()
 
     def put(self, key: str, entry: Entry) -> None:
         """Record what is now known. An entry that says "settled, no such key" takes no room."""
-        kind = _kind(key)
+        kind = kind_of(key)
         if entry == Entry():
             keys = self._kinds.get(kind, {})
             keys.pop(key, None)
@@ -122,10 +123,6 @@ class Ledger:
 
 _NONE: dict[str, bytes] = {}
 _DOUBT, _KNOWN = 1, 2  # flags in the first byte; then the fingerprint if known, then the ETag
-
-
-def _kind(key: str) -> str:
-    return key.partition("/")[2].partition("/")[0]
 
 
 def _pack(entry: Entry) -> bytes:

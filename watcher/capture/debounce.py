@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from watcher.bucket.layout import kind_of
 from watcher.capture.change import Change, Deleted, Refetch
 from watcher.objects.content import Content
 from watcher.objects.ref import APIResource
@@ -75,7 +76,7 @@ class Pending:
     def keys_of(self, kind: str) -> list[str]:
         """Keys of a kind segment (whatever version they came by) that wait or are being written."""
         both = (self._waiting, self._writing)
-        return [key for part in both for key in part if key.split("/", 2)[1] == kind]
+        return [key for part in both for key in part if kind_of(key) == kind]
 
     def oldest(self, now: float) -> float:
         """For how long the state that waits longest has not been in the bucket; 0 if none waits."""

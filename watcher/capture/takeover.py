@@ -17,6 +17,7 @@ from watcher.bucket import heartbeat, held, owner
 from watcher.bucket.compare import Differing, differing
 from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.held import Loaded
+from watcher.bucket.layout import kind_of
 from watcher.bucket.ledger import UNKNOWN, Entry, Stored, etag_of
 from watcher.bucket.owner import Claim
 from watcher.capture.change import Change, Deleted, Refetch
@@ -146,7 +147,7 @@ async def _ask_anew(
     by_kind: dict[APIResource, list[str]] = defaultdict(list)
     for key in differing:
         change = inflow.pending.take_back(key)
-        kind = inflow.kinds().resource_of(key.split("/", 2)[1])
+        kind = inflow.kinds().resource_of(kind_of(key))
         if resource := change.resource if change else kind:  # None: see Roster, which ends kinds
             by_kind[resource].append(key)
     for resource, keys in by_kind.items():
@@ -157,7 +158,7 @@ async def _ask_anew(
         inflow.absence.suspect(resource, set(keys).difference(stays))
         await _refetch(inflow, resource, stays)
     for key in held:
-        if resource := inflow.kinds().resource_of(key.split("/", 2)[1]):
+        if resource := inflow.kinds().resource_of(kind_of(key)):
             await _refetch(inflow, resource, [key])
 
 

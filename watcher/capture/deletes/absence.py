@@ -18,8 +18,8 @@ from random import Random
 
 from watcher.backoff import Backoff
 from watcher.bucket.held import HISTORY_LOST, MANY, SETTINGS, Book, Orders
+from watcher.bucket.layout import kind_of
 from watcher.capture.change import Deleted
-from watcher.capture.deletes.breaker import kind_of
 from watcher.capture.deletes.holds import Holds
 from watcher.capture.deletes.judge import Judge
 from watcher.cluster import client, discovery

@@ -11,16 +11,13 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from watcher.bucket.layout import kind_of
+
 LEAST = 20  # deletions that are never too many
 _WINDOW = 3600.0  # seconds that make one go of several
 
 # A key's ways to be excused. Each names the keys on which it rests: one of them held, it is void.
 Excuses = Mapping[str, Collection[frozenset[str]]]
-
-
-def kind_of(key: str) -> str:
-    """The kind segment of a key."""
-    return key.split("/", 2)[1]
 
 
 def too_many(

@@ -11,9 +11,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from watcher.bucket.layout import Layout, parse
+from watcher.bucket.layout import Layout, kind_of, parse
 from watcher.bucket.ledger import Ledger
-from watcher.capture.deletes.breaker import kind_of
 from watcher.cluster import client, discovery
 from watcher.cluster.api import API
 from watcher.errors import ClusterError

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from watcher.bucket.layout import kind_of
 from watcher.bucket.ledger import Ledger
 from watcher.capture.deletes import excuses
-from watcher.capture.deletes.breaker import Recent, kind_of, too_many
+from watcher.capture.deletes.breaker import Recent, too_many
 from watcher.capture.deletes.excuses import Fate, Found
 from watcher.capture.deletes.holds import Holds
 from watcher.cluster.api import API

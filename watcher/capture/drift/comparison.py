@@ -12,6 +12,8 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from enum import Enum
 
+from watcher.bucket.layout import kind_of
+
 _DIGEST = 16  # bytes
 _NONE = bytes(_DIGEST)  # there is such a file, but nothing is known of it; no digest is all zeros
 
@@ -78,7 +80,7 @@ class Comparison:
     def differences(self, unread: Collection[str]) -> Iterator[tuple[Drift, str]]:
         """What differs at first sight. unread: kind segments that could not be listed."""
         for key in self.keys():
-            if key.split("/", 2)[1] in unread:
+            if kind_of(key) in unread:
                 continue
             wanted, found = self.cluster.get(key), self.bucket.get(key)
             if wanted is None and found is not None:

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from watcher.bucket import metadata
 from watcher.bucket.hashroot import hash_root
+from watcher.bucket.layout import kind_of
 from watcher.bucket.ledger import UNKNOWN, Entry, Stored, etag_of
 from watcher.bucket.slices import Slice
 from watcher.capture.change import Change
@@ -183,7 +184,7 @@ class Reconcile:
         async def look_again(key: str) -> Found | None:
             seen.looked_again += 1
             etag = await self._etag(key)
-            intake = intakes.get(key.split("/", 2)[1])
+            intake = intakes.get(kind_of(key))
             if intake is None:
                 return Found(Drift.ORPHANED, key, None, etag) if etag else None
             return await self._compare(key, etag, intake, sides, patient, seen.damaged)
@@ -242,7 +243,7 @@ class Reconcile:
         cluster, bucket = sides.comparison.cluster, sides.comparison.bucket
         keys = []
         for key in sides.comparison.keys():  # noqa: SIM118
-            if self._is_moving(key) or self._is_unread(key.split("/", 2)[1], sides):
+            if self._is_moving(key) or self._is_unread(kind_of(key), sides):
                 seen.moving.append(key)
             else:
                 keys.append(key)
