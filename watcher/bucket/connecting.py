@@ -131,42 +131,38 @@ async def connect(place: Place, *, connections: int) -> Connection:
     session.register_component("credential_provider", credentials)
     ca_file = str(place.ca_file or session.get_config_variable("ca_bundle") or get_cert_path(True))
     tls = await asyncio.to_thread(_tls, ca_file, place)
-    options = _options(place, connections)
+    config = _config(place, connections)
+
+    def client_by(proxies: dict[str, str]) -> Any:
+        return session.create_client(
+            "s3",
+            region_name=place.region,
+            endpoint_url=place.endpoint or None,
+            verify=ca_file,
+            config=config.merge(AioConfig(proxies=proxies)),
+        )
+
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(_http(tls, connections))
-        url = place.url(place.endpoint or await _endpoint_of_aws(session, place.region, options))
-        proxy = proxy_for(url, os.environ)
-        client = await opened.enter_async_context(
-            session.create_client(
-                "s3",
-                region_name=place.region,
-                endpoint_url=place.endpoint or None,
-                verify=ca_file,
-                config=AioConfig(**options, proxies={urlsplit(url).scheme: proxy} if proxy else {}),
-            )
-        )
+        client = await opened.enter_async_context(client_by({}))
+        url = place.url(client.meta.endpoint_url)  # of AWS only a client knows it
+        if proxy := proxy_for(url, os.environ):
+            client = await opened.enter_async_context(client_by({urlsplit(url).scheme: proxy}))
         return Connection(client, credentials, http, url, proxy, opened.pop_all())
 
 
-def _options(place: Place, connections: int) -> dict[str, Any]:
-    return {
-        "connect_timeout": _CONNECT_TIMEOUT,
-        "read_timeout": _ANSWER_TIMEOUT,
-        "max_pool_connections": connections,
-        "retries": {"total_max_attempts": 1},
-        "request_checksum_calculation": "when_required",
-        "response_checksum_validation": "when_required",
-        "ignore_configured_endpoint_urls": True,
-        "s3": {"addressing_style": "path" if place.endpoint else "auto"},
-        "client_cert": place.client_cert,
-    }
-
-
-async def _endpoint_of_aws(session: Any, region: str, options: dict[str, Any]) -> str:
-    """Only a client knows it, and no client can be made before its proxy is known."""
-    config = AioConfig(**options)
-    async with session.create_client("s3", region_name=region, config=config) as client:
-        return str(client.meta.endpoint_url)
+def _config(place: Place, connections: int) -> AioConfig:
+    return AioConfig(
+        connect_timeout=_CONNECT_TIMEOUT,
+        read_timeout=_ANSWER_TIMEOUT,
+        max_pool_connections=connections,
+        retries={"total_max_attempts": 1},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        ignore_configured_endpoint_urls=True,
+        s3={"addressing_style": "path" if place.endpoint else "auto"},
+        client_cert=place.client_cert,
+    )
 
 
 def _http(tls: ssl.SSLContext, connections: int) -> aiohttp.ClientSession:
