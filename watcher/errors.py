@@ -5,6 +5,18 @@ exception or a status code. Promises: `str(error)` is one line for a person, wit
 without a traceback; `exit_code` is what the command line answers with (DESIGN.md section 10).
 """
 
+import re
+
+
+def masked(text: str) -> str:
+    """The same, with no user and password of a URL in it: aiohttp names proxies with theirs."""
+    return re.sub(r"//[^/\s]*@", "//***@", text)
+
+
+def one_line(error: Exception) -> str:
+    """What another library says, in one line; where it says nothing, what it is."""
+    return masked(" ".join(str(error).split())) or type(error).__name__
+
 
 class WatcherError(Exception):
     """Something is wrong and one line says what. `hint` says what to do about it, if known."""

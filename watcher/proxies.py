@@ -7,7 +7,6 @@ as kubectl's to the same environment; a loopback address is never asked for thro
 https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
 """
 
-import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -28,11 +27,6 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
     if not proxy or _is_direct(host, asked.port or _PORTS.get(asked.scheme, 0), environ):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def masked(text: str) -> str:
-    """The same, with no user and password of a URL in it: aiohttp names proxies with theirs."""
-    return re.sub(r"//[^/\s]*@", "//***@", text)
 
 
 def _is_direct(host: str, port: int, environ: Mapping[str, str]) -> bool:

@@ -11,8 +11,7 @@ import botocore.exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from watcher.bucket.answers import CREDENTIALS, Answer, Ask, seconds
-from watcher.errors import BucketError, BucketUnreachableError, RejectedError
-from watcher.proxies import masked
+from watcher.errors import BucketError, BucketUnreachableError, RejectedError, one_line
 
 _ENDPOINT = "setting minio-endpoint"
 # The first row that fits.
@@ -141,8 +140,7 @@ def failure(error: Exception, ask: Ask) -> BucketError:
     """Any of `FAILURES`, or a ValueError, as an error of ours with one line."""
     inner = innermost(error)
     ours, hint = home(type(inner)) or (RejectedError, "")
-    said = masked(" ".join(str(inner).split())) or type(inner).__name__
-    return ours(f"{ask}: {said[:300]}", hint=hint)
+    return ours(f"{ask}: {one_line(inner)[:300]}", hint=hint)
 
 
 def innermost(error: Exception) -> Exception:

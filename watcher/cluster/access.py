@@ -18,8 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from watcher.errors import UsageError
-from watcher.proxies import masked, proxy_for
+from watcher.errors import UsageError, one_line
+from watcher.proxies import proxy_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +138,6 @@ def own_namespace() -> str:
         return path.read_text().strip() or "default"
     except OSError:
         return "default"
-
-
-def one_line(error: Exception) -> str:
-    """What another library says, in one line; where it says nothing, what it is."""
-    return masked(" ".join(str(error).split())) or type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)

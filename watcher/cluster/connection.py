@@ -14,9 +14,9 @@ from typing import Literal
 
 import aiohttp
 
-from watcher.cluster.access import Access, load_access, one_line
+from watcher.cluster.access import Access, load_access
 from watcher.cluster.api import Response
-from watcher.errors import ClusterUnreachableError, UsageError
+from watcher.errors import ClusterUnreachableError, UsageError, one_line
 
 _TOKEN_AGE = 60.0  # seconds until a token file is read again: kubelet rotates at 80 % of an hour
 _REFRESH_PAUSE = 5.0  # seconds between two refreshes after 401: exec plugins are programs

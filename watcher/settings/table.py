@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from watcher.proxies import masked
+from watcher.errors import masked
 from watcher.schedule import Schedule
 from watcher.settings.forms import (
     BUCKET,
