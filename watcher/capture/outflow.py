@@ -1,8 +1,8 @@
 """The half of capture that ends in the bucket: pending changes -> writer, and the records of that.
 
 Exists because it is the same whoever brings the changes (inflow.py), and because only the one
-process that may write has it. Promises: it ends in an order in which nothing is
-lost: no more doubts, then what is pending, then the journal, the checkpoint and what is held.
+process that may write has it. Promises: it ends in an order in which nothing is lost: no more
+doubts, then what is pending, then the journal, the checkpoint and what is held.
 """
 
 import asyncio

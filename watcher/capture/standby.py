@@ -73,19 +73,11 @@ class Standby:
         """Until it is our turn to write; True."""
         pending = self._following.inflow.pending
         self._context.metrics.standby = True
-        listening = asyncio.ensure_future(self._listen())
-        watching = asyncio.ensure_future(self._watch_lists())
-        acquiring = asyncio.ensure_future(self._lease.acquire())
-        tasks = (listening, watching, acquiring)
-        try:
-            await asyncio.wait((listening, acquiring), return_when=asyncio.FIRST_COMPLETED)
-            for task in (listening, acquiring):
-                if task.done():
-                    task.result()
-        finally:
-            for task in tasks:
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(self._listen()), group.create_task(self._watch_lists())]
+            await self._lease.acquire()
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
         pending.unattended = False
         self._context.metrics.standby = False
         return True

@@ -3,9 +3,9 @@
 Exists because "every change" takes a list and a watch that know of each other, and every way in
 which they break. The rules are in phases.py; here is the doing: requests, waiting, backoff.
 Promises: never ends by a fault of the server, only (RefusedError) if another cluster's has taken
-its place; each state reaches the sink in the order in which
-the server tells them, and counts as seen only once the sink returned; a stream that died silently
-is left after 90 seconds (only streams that are known to send bookmarks can be judged by that).
+its place; each state reaches the sink in the order in which the server tells them, and counts as
+seen only once the sink returned; a stream that died silently is left after 90 seconds (only streams
+that are known to send bookmarks can be judged by that).
 """
 
 import asyncio
@@ -97,9 +97,9 @@ class Informer:
         rediscover: Callable[[], None] = lambda: None,
         begin: Listing = FIRST,
     ) -> None:
-        """lists: how many kinds may be listed at once. confirm: see same.py; asked
-        before each list and after each fault, before whatever answers now is believed. selector: a
-        label selector. begin: where the one that this one follows on left off."""
+        """lists: how many kinds may be listed at once. confirm: see same.py; asked before each
+        list and after each fault, before whatever answers now is believed. selector: a label
+        selector. begin: where the one that this one follows on left off."""
         self._api = api
         self._resource = resource
         self._sink = sink

@@ -78,12 +78,11 @@ class Absence:
         log: Log,
         random: Random,
     ) -> None:
-        """resource_of: the kind that a kind
-        segment stands for; None: it is not served. told: up to which resourceVersion we were told
-        of a kind: an older answer shows that etcd lost history. identify: a key's namespace and
-        name; may raise BucketError (a cut name is read from the file). delete: told of keys whose
-        absence is proven or whose deletion was allowed. found: told of objects that are there,
-        after all."""
+        """resource_of: the kind that a kind segment stands for; None: it is not served. told: up
+        to which resourceVersion we were told of a kind: an older answer shows that etcd lost
+        history. identify: a key's namespace and name; may raise BucketError (a cut name is read
+        from the file). delete: told of keys whose absence is proven or whose deletion was allowed.
+        found: told of objects that are there, after all."""
         self._api = api
         self._same = same
         self._holds = holds
