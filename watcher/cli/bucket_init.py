@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from watcher.cli.options import EPILOG, SettingsCommand, load_settings
+from watcher.cli.options import EPILOG, SettingsCommand, load_settings, output_option
 from watcher.cli.process import log_of, run_until_done
 from watcher.errors import UsageError, WatcherError
 from watcher.settings import Settings
@@ -52,13 +52,7 @@ def group() -> None:
     help="How long replaced and deleted files stay as old versions.  [90]",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
-@click.option(
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    metavar="table|json",
-    help="How to print it.  [table]",
-)
+@output_option()
 def init(keep_days: int, dry_run: bool, output: str, **flags: Any) -> None:
     """Create the bucket if it is not there, and make it what backups need.
 

@@ -8,7 +8,7 @@ import click
 import orjson
 
 from watcher.cli.bucket import in_bucket
-from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, load_settings
+from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, load_settings, output_option
 from watcher.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
@@ -44,13 +44,7 @@ class Seen(NamedTuple):
     "--take-over", is_flag=True, help="Give the prefix to the cluster of the current context."
 )
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option(
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    metavar="table|json",
-    help="How to print it.  [table]",
-)
+@output_option()
 def command(take_over: bool, yes: bool, output: str, **flags: Any) -> None:
     """Print which cluster owns the prefix in the bucket, and whether somebody writes to it.
 

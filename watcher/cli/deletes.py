@@ -12,7 +12,7 @@ import click
 import orjson
 
 from watcher.cli.bucket import columns, in_bucket
-from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand
+from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, output_option
 from watcher.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
     from watcher.bucket.store import Store
 
 _SHOWN = 10  # keys
-
-_OUTPUT = click.option(
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    metavar="table|json",
-    help="How to print it.  [table]",
-)
 
 
 @click.group("deletes", short_help="Decide on deletions that are held.")
@@ -50,7 +42,7 @@ def command() -> None:
 
 @command.command("list", cls=SettingsCommand, groups=BUCKET_ONLY, epilog=EPILOG)
 @click.option("--kept", is_flag=True, help="Show what is kept for good instead.")
-@_OUTPUT
+@output_option()
 def list_(kept: bool, output: str, **flags: Any) -> None:
     """Print what is held, why, since when, and what was decided and is yet to be done."""
     book, orders = in_bucket(flags, _read)
@@ -72,7 +64,7 @@ def list_(kept: bool, output: str, **flags: Any) -> None:
 @command.command(cls=SettingsCommand, groups=BUCKET_ONLY, epilog=EPILOG)
 @click.argument("patterns", nargs=-1, required=True, metavar="PATTERN…")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@_OUTPUT
+@output_option()
 def allow(patterns: tuple[str, ...], yes: bool, output: str, **flags: Any) -> None:
     """Delete these files, once the cluster was asked for their objects one more time.
 
@@ -89,7 +81,7 @@ def allow(patterns: tuple[str, ...], yes: bool, output: str, **flags: Any) -> No
 
 @command.command(cls=SettingsCommand, groups=BUCKET_ONLY, epilog=EPILOG)
 @click.argument("patterns", nargs=-1, required=True, metavar="PATTERN…")
-@_OUTPUT
+@output_option()
 def keep(patterns: tuple[str, ...], output: str, **flags: Any) -> None:
     """Keep these files for good: they count as held no more, until their objects come back.
 

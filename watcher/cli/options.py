@@ -1,16 +1,18 @@
 """Settings as flags, for every command that takes some.
 
 Exists so that each setting is a flag of the same name and help wherever it stands, and each
-command shows only those that concern it.
+command shows only those that concern it; and beside them the one flag that many commands share.
 """
 
 import os
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 import click
 
 from watcher.settings import SETTINGS, Setting, Settings, load
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 EXIT_CODES = """\b
 Exit codes:
@@ -31,6 +33,17 @@ EPILOG = f"{PRECEDENCE}\n\n{EXIT_CODES}"
 
 BUCKET_ONLY = ("Which cluster", "The bucket", "Where settings come from")
 """Groups of settings for commands that look into the bucket and never at the cluster."""
+
+
+def output_option(said: str = "How to print it.") -> Callable[[_F], _F]:
+    """`--output` of a command that prints a table for people, or JSON. said: what its help says."""
+    return click.option(
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        metavar="table|json",
+        help=f"{said}  [table]",
+    )
 
 
 class _SettingOption(click.Option):

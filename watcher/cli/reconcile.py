@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watcher.cli.bucket import columns
-from watcher.cli.options import EPILOG, SettingsCommand, load_settings
+from watcher.cli.options import EPILOG, SettingsCommand, load_settings, output_option
 from watcher.cli.process import log_of, run_until_done, version_of_program
 from watcher.errors import WatcherError
 
@@ -22,13 +22,7 @@ _SHOWN = 20  # keys a type of drift
     epilog=EPILOG,
 )
 @click.option("--dry-run", is_flag=True, help="Find, and write nothing.")
-@click.option(
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    metavar="table|json",
-    help="How to print what was found.  [table]",
-)
+@output_option("How to print what was found.")
 def command(dry_run: bool, output: str, **flags: Any) -> None:
     """Compare every object of the cluster with its file in the bucket, and repair what differs.
 

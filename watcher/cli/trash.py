@@ -12,7 +12,7 @@ import click
 import orjson
 
 from watcher.cli.bucket import columns, in_bucket
-from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand
+from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, output_option
 from watcher.errors import UsageError, WatcherError
 from watcher.settings.forms import DURATION
 
@@ -34,13 +34,7 @@ def command() -> None:
 
 @command.command("list", cls=SettingsCommand, groups=BUCKET_ONLY, epilog=EPILOG)
 @click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
-@click.option(
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    metavar="table|json",
-    help="How to print it.  [table]",
-)
+@output_option()
 def list_(patterns: tuple[str, ...], output: str, **flags: Any) -> None:
     """Print what is in the trash; a PATTERN is a key, in which * stands for any text."""
     found = in_bucket(flags, _files(patterns))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, load_settings
+from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, load_settings, output_option
 from watcher.cli.process import log_of, run_until_done
 from watcher.errors import BucketError, RefusedError, UsageError, WatcherError
 from watcher.settings import Settings
@@ -55,13 +55,7 @@ Show = Callable[[Sequence["Outcome"], int], None]
     multiple=True,
     help="A cluster that is no more: its backup may be old. * matches any text; may be repeated.",
 )
-@click.option(
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    metavar="table|json",
-    help="How to print what was found.  [table]",
-)
+@output_option("How to print what was found.")
 def command(
     all_clusters: bool,
     read_data_subset: str,
