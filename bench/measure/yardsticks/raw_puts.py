@@ -5,7 +5,6 @@ many at a time; nothing is measured but the PUTs.
 """
 
 import asyncio
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,9 +12,8 @@ import obstore
 from obstore.store import S3Store
 
 from bench.measure.figures import Figures
+from bench.measure.yardsticks.puts import timed
 from tests.e2e.minio import Bucket
-
-_AT_ONCE = 32  # PUTs: watcher's default too
 
 
 def stored(folder: Path) -> dict[str, bytes]:
@@ -46,14 +44,4 @@ async def _put_all(bucket: Bucket, files: Mapping[str, bytes]) -> tuple[float, f
         region="us-east-1",
         client_options={"allow_http": True},
     )
-    waiting = iter(files.items())
-
-    async def put() -> None:
-        for key, body in waiting:
-            await obstore.put_async(store, key, body)
-
-    began, cpu = time.monotonic(), time.process_time()
-    async with asyncio.TaskGroup() as putting:
-        for _ in range(_AT_ONCE):
-            putting.create_task(put())
-    return time.monotonic() - began, time.process_time() - cpu
+    return await timed(files, lambda key, body: obstore.put_async(store, key, body))

@@ -5,18 +5,16 @@ program's own S3 store on the program's own event loop, as many at a time as by 
 version's metadata as it usually is.
 """
 
-import asyncio
-import time
 from collections.abc import Mapping
 
 import uvloop
 
 from bench.measure.figures import Figures
+from bench.measure.yardsticks.puts import AT_ONCE, timed
 from tests.e2e.minio import Bucket
 from watcher.bucket.s3 import S3
 from watcher.bucket.store import CREATE
 
-_AT_ONCE = 32
 _METADATA = {
     "watcher-format": "1",
     "watcher-fingerprint": 32 * "0",
@@ -46,21 +44,13 @@ async def _put_all(bucket: Bucket, files: Mapping[str, bytes]) -> tuple[float, f
         access_key=bucket.access_key,
         secret_key=bucket.secret_key,
         region="us-east-1",
-        concurrency=_AT_ONCE,
+        concurrency=AT_ONCE,
         observe=lambda operation, code, seconds: None,
     )
-    waiting = iter(files.items())
-
-    async def put() -> None:
-        for key, body in waiting:
-            await store.put(key, body, metadata=_METADATA, mode=CREATE)
-
     try:
         await store.check()  # connects
-        began, cpu = time.monotonic(), time.process_time()
-        async with asyncio.TaskGroup() as putting:
-            for _ in range(_AT_ONCE):
-                putting.create_task(put())
-        return time.monotonic() - began, time.process_time() - cpu
+        return await timed(
+            files, lambda key, body: store.put(key, body, metadata=_METADATA, mode=CREATE)
+        )
     finally:
         await store.close()
