@@ -1,7 +1,10 @@
 """Another cluster at our cluster's address or under its name, or ours at another time: nothing is
 deleted, and nothing of another cluster is stored before its operator says so."""
 
+import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +12,11 @@ from tests.e2e.by_hand import held, objects, reconcile, sync
 from tests.e2e.conftest import StartWatcher
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.minio import Bucket, Minio
-from tests.e2e.oracle import differences
+from tests.e2e.oracle import differences, wait_until_equal
+from tests.e2e.process import until
 from tests.e2e.scene import QUICK, Maps, maps_of
-from tests.e2e.watcher_process import PREFIX, command
+from tests.e2e.watcher_process import PREFIX, Watcher, command, running
+from tests.e2e.wrong_clock import jump
 
 
 @pytest.fixture
@@ -96,3 +101,41 @@ def test_an_etcd_put_back_in_time_while_nobody_watched_deletes_nothing(
         report = reconcile(bare_api, bucket)
         assert sum(map(len, report["drift"].values())) == 0
     assert bucket.deleted(PREFIX) == set()
+
+
+def exceeds(watcher: Watcher, refused: float) -> bool:
+    return rejected(watcher) > refused
+
+
+def rejected(watcher: Watcher) -> float:
+    return watcher.metric("watcher_bucket_retries_total", reason="rejected")
+
+
+@pytest.mark.timeout(300)
+def test_a_clock_that_jumps_deletes_nothing_and_loses_no_change(
+    bare_api: ControlPlane, bucket: Bucket, tmp_path: Path
+) -> None:
+    """By days, so that the store refuses what is signed; and by minutes, which it bears."""
+    clock = tmp_path / "seconds"
+    jump(clock, 0)
+    maps = Maps(bare_api.api())
+    maps.put_many(30)
+    program = (sys.executable, "-m", "tests.e2e.wrong_clock", clock)
+    with running(tmp_path, bare_api.kubeconfig(), bucket, settings=QUICK, program=program) as it:
+        it.wait_ready()
+        gone = set()
+        for number, seconds in enumerate((2 * 86_400, -3 * 3_600, 600, -600)):
+            refused = rejected(it)
+            jump(clock, seconds)
+            maps.put("changed", str(number))
+            maps.remove(f"m-{number}")
+            gone.add(maps.key(f"m-{number}"))
+            if abs(seconds) > 900:
+                until(partial(exceeds, it, refused), "a refusal by the store")
+                jump(clock, 0)
+            wait_until_equal(bare_api.api(), bucket)
+            assert bucket.deleted(PREFIX) == gone
+        report = reconcile(bare_api, bucket)
+        assert sum(map(len, report["drift"].values())) == 0
+        assert bucket.deleted(PREFIX) == gone
+        assert held(bucket) == {}
