@@ -3,20 +3,16 @@
 Promises: its own dump of the whole cluster, once, without git; measured where a binary is given.
 """
 
-import time
 from pathlib import Path
 
 from bench.measure.figures import Figures
-from tests.e2e.process import Process
-
-_LONGEST = 3600.0  # seconds
+from bench.measure.yardsticks.program import run
 
 
 def measure(program: Path, folder: Path, kubeconfig: Path) -> Figures:
     """Raises RuntimeError if it fails or writes nothing."""
     files = folder / "files"
-    began = time.monotonic()
-    process = Process(
+    ended = run(
         "katafygio",
         [
             *(program, "--kube-config", kubeconfig, "--local-dir", files),
@@ -24,18 +20,4 @@ def measure(program: Path, folder: Path, kubeconfig: Path) -> Figures:
         ],
         log=folder / "katafygio.log",
     )
-    try:
-        code = process.wait(_LONGEST)
-    finally:
-        process.kill()
-    seconds = time.monotonic() - began
-    objects = sum(1 for _ in files.rglob("*.yaml")) if files.exists() else 0
-    if code or not objects:
-        raise RuntimeError(f"katafygio ended with {code}:\n{process.tail()}")
-    usage = process.usage()
-    return {
-        "katafygio.cpu_ms": 1000 * usage.cpu / objects,
-        "katafygio.wall_s": seconds,
-        "katafygio.peak_mb": usage.peak_rss / 1e6,
-        "katafygio.objects": objects,
-    }
+    return ended.figures(sum(1 for _ in files.rglob("*.yaml")) if files.exists() else 0)
