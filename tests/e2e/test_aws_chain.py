@@ -1,20 +1,25 @@
 """Without keys of its own `watcher` takes those of AWS's chain: each link against a real MinIO,
-session tokens included. (IRSA and an instance's role need AWS itself.)"""
+session tokens included. (An instance's role needs an instance of AWS.)"""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from minio.credentials.providers import AssumeRoleProvider
 
 from tests.e2e.control_plane import ControlPlane
-from tests.e2e.minio import Bucket
+from tests.e2e.minio import Bucket, Minio
 from tests.e2e.watcher_process import PREFIX, command
 
+ISSUER = "https://kubernetes.default.svc"
+AUDIENCE = "sts.amazonaws.com"
 TOKEN = "of-this-pod"  # what the container's endpoint wants to see
 
 
@@ -44,27 +49,52 @@ def profile(bucket: Bucket, name: str) -> str:
 
 
 @contextmanager
-def container_endpoint(keys: dict[str, str]) -> Iterator[str]:
-    """As an agent of EKS Pod Identity serves them."""
+def serving(documents: dict[str, Any], token: str | None = None) -> Iterator[str]:
+    """The address of a server with a JSON document at each path. token: without it, nothing."""
 
-    class Agent(BaseHTTPRequestHandler):
+    class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            known = self.headers["Authorization"] == TOKEN
-            told = {**keys, "Token": keys["SessionToken"], "Expiration": "2099-01-01T00:00:00Z"}
-            self.send_response(200 if known else 403)
+            found = documents.get(self.path) if self.headers["Authorization"] == token else None
+            self.send_response(404 if found is None else 200)
             self.end_headers()
-            self.wfile.write(json.dumps(told if known else {}).encode())
+            self.wfile.write(json.dumps(found).encode())
 
         def log_message(self, *told: object) -> None: ...
 
-    with HTTPServer(("127.0.0.1", 0), Agent) as server:
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/v1/credentials"
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
+
+
+def public_keys(plane: ControlPlane) -> Any:
+    """Of those that sign the tokens of service accounts."""
+    api = plane.api()
+    asked = Request(f"{api.url}/openid/v1/jwks", headers={"Authorization": f"Bearer {api.token}"})
+    with urlopen(asked, context=api.tls, timeout=10) as answer:
+        return json.load(answer)
+
+
+@contextmanager
+def trusting_minio(plane: ControlPlane, folder: Path) -> Iterator[Minio]:
+    """One that gives a role to whom this cluster's service accounts are, as AWS does for IRSA."""
+    documents: dict[str, Any] = {"/jwks": public_keys(plane)}
+    with serving(documents) as issuer:
+        documents["/discovery"] = {"issuer": ISSUER, "jwks_uri": f"{issuer}/jwks"}
+        server = Minio(
+            folder,
+            MINIO_IDENTITY_OPENID_CONFIG_URL=f"{issuer}/discovery",
+            MINIO_IDENTITY_OPENID_CLIENT_ID=AUDIENCE,
+            MINIO_IDENTITY_OPENID_ROLE_POLICY="readwrite",
+        )
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 def backs_up(plane: ControlPlane, bucket: Bucket, tmp_path: Path, **environment: str) -> None:
@@ -106,13 +136,39 @@ def test_a_program_that_prints_them(plane: ControlPlane, bucket: Bucket, tmp_pat
 
 
 def test_the_endpoint_of_a_container(plane: ControlPlane, bucket: Bucket, tmp_path: Path) -> None:
-    with container_endpoint(session(bucket)) as url:
+    """As an agent of EKS Pod Identity serves them."""
+    keys = session(bucket)
+    told = {**keys, "Token": keys["SessionToken"], "Expiration": "2099-01-01T00:00:00Z"}
+    with serving({"/v1/credentials": told}, TOKEN) as agent:
         backs_up(
             plane,
             bucket,
             tmp_path,
-            aws_container_credentials_full_uri=url,
+            aws_container_credentials_full_uri=f"{agent}/v1/credentials",
             aws_container_authorization_token=TOKEN,
+        )
+
+
+def test_the_token_of_a_service_account(plane: ControlPlane, tmp_path: Path) -> None:
+    """As IRSA does it: the cluster signs, the store's STS asks for its public keys."""
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    plane.api().create(accounts, {"metadata": {"name": "backup"}})
+    asked = {"spec": {"audiences": [AUDIENCE]}}
+    given = plane.api().create(f"{accounts}/backup/token", asked)
+    token = tmp_path / "token"
+    token.write_text(given["status"]["token"])
+    with trusting_minio(plane, tmp_path / "minio") as minio:
+        (role,) = set(
+            re.findall(r"arn:minio:iam:::role/[\w-]+", minio.processes[0].log.read_text())
+        )
+        backs_up(
+            plane,
+            minio.new_bucket(),
+            tmp_path,
+            aws_role_arn=role,
+            aws_web_identity_token_file=str(token),
+            aws_endpoint_url_sts=minio.endpoint,
+            aws_region="us-east-1",
         )
 
 
