@@ -20,6 +20,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import Enum, auto
 from functools import partial
 from itertools import count
@@ -56,6 +57,7 @@ class _Object:
     etag: str
     metadata: Mapping[str, str]
     version: str
+    modified: datetime
 
 
 class MemoryStore(Store):
@@ -89,7 +91,7 @@ class MemoryStore(Store):
         return sum(n for (operation, _), n in self.requests.items() if operation == "PUT")
 
     def written_by_a_stranger(self, key: str, body: bytes) -> None:
-        self._objects[key] = _Object(body, self._etag(body), {}, self._new_version())
+        self._objects[key] = self._object(body, {})
 
     def damage(self, key: str, body: bytes) -> None:
         """Other bytes under the same ETag: what a disk does."""
@@ -146,7 +148,7 @@ class MemoryStore(Store):
         content_type: str = "application/yaml",
         mode: PutMode = OVERWRITE,
     ) -> Version:
-        new = _Object(body, self._etag(body), dict(metadata or {}), self._new_version())
+        new = self._object(body, dict(metadata or {}))
         return await self._request("PUT", key, lambda: self._write(key, new, mode))
 
     async def get(self, key: str) -> tuple[bytes, Head]:
@@ -171,7 +173,8 @@ class MemoryStore(Store):
         keys = sorted((key for key in self._objects if key.startswith(prefix)), key=str.encode)
         keys = keys[bisect.bisect_right(keys, after.encode(), key=str.encode) :]
         page = [(key, self._objects[key]) for key in keys[: self.page]]
-        return [Listed(key, it.etag, len(it.body)) for key, it in page], len(keys) > self.page
+        found = [Listed(key, it.etag, len(it.body), it.modified) for key, it in page]
+        return found, len(keys) > self.page
 
     async def list(
         self, prefix: str, *, start_after: str = ""
@@ -191,6 +194,9 @@ class MemoryStore(Store):
 
     async def close(self) -> None:
         """What is to land late still does: the network doesn't know that we are gone."""
+
+    def _object(self, body: bytes, metadata: Mapping[str, str]) -> _Object:
+        return _Object(body, self._etag(body), metadata, self._new_version(), _now())
 
     def _new_version(self) -> str:
         """Of a versioned bucket; "" of another."""
@@ -249,3 +255,11 @@ class MemoryStore(Store):
                 act()
 
         asyncio.get_running_loop().call_later(self.late, land)
+
+
+def _now() -> datetime:
+    """The loop's time, virtual or not; without a loop the beginning of time."""
+    try:
+        return datetime.fromtimestamp(asyncio.get_running_loop().time(), UTC)
+    except RuntimeError:
+        return datetime.fromtimestamp(0, UTC)

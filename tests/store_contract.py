@@ -4,11 +4,12 @@ A test module gets them by importing all of them beside its own `store`: an empt
 """
 
 import asyncio
+from datetime import datetime, timedelta
 from hashlib import md5
 
 import pytest
 
-from watcher.bucket.store import CREATE, Listed, Store, Update
+from watcher.bucket.store import CREATE, NEVER, Listed, Store, Update
 from watcher.errors import AbsentError, PreconditionError
 
 AWKWARD = [
@@ -50,6 +51,20 @@ async def test_what_was_put_comes_back_under_any_key(store: Store) -> None:
     for key in AWKWARD:
         await store.delete(key)
     assert await everything(store) == []
+
+
+async def test_a_listing_tells_when_each_key_was_last_written(store: Store) -> None:
+    async def modified() -> dict[str, datetime]:
+        return {it.key: it.modified for it in await everything(store)}
+
+    await store.put("cl1/ns/kind/a.yaml", b"one")
+    await store.put("cl1/ns/kind/b.yaml", b"one")
+    before = await modified()
+    await store.put("cl1/ns/kind/a.yaml", b"two")
+    after = await modified()
+    assert after["cl1/ns/kind/a.yaml"] >= before["cl1/ns/kind/a.yaml"] > NEVER  # in whole seconds
+    assert after["cl1/ns/kind/b.yaml"] == before["cl1/ns/kind/b.yaml"]
+    assert all(each.utcoffset() == timedelta(0) for each in after.values())
 
 
 @pytest.mark.parametrize("body", [b"", bytes(range(256)) * 20_000], ids=["empty", "5 MB"])

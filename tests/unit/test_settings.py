@@ -58,6 +58,25 @@ SAMPLES = {
     "http-port": "9090",
     "log-format": "json",
     "log-level": "debug",
+    "git-repository": "git@git.example.com:platform/backup.git",
+    "git-branch": "clusters/main",
+    "git-sync-schedule": "continuous",
+    "git-sync-interval": "1m",
+    "git-ssh-key": "-----BEGIN",
+    "git-known-hosts": "git.example.com ssh-ed25519 AAAA",
+    "git-user": "backup",
+    "git-token": "0x12",
+    "git-ca-file": "FILE",
+    "git-author": "Backup <backup@example.com>",
+    "git-path-prefix": "backup/clusters",
+    "git-include-clusters": "production.*/east-*",
+    "git-exclude-clusters": "*/test",
+    "git-include-kinds": "deployment,*.cert-manager.io",
+    "git-exclude-kinds": "pod",
+    "git-exclude-owned": "true",
+    "git-allow-plain-secrets": "true",
+    "git-commit-per-cluster": "true",
+    "git-cache-dir": "/var/cache/watcher",
     "config": "FILE",
     "secret-dir": "FOLDER",
 }
@@ -416,7 +435,13 @@ def test_settings_that_contradict_each_other_are_refused(
 
 def test_no_secret_shows_anywhere(given: Given) -> None:
     secrets = [setting.name for setting in SETTINGS if setting.secret]
-    assert secrets == ["minio-access-key", "minio-secret-key", "fingerprint-key"]
+    assert secrets == [
+        "minio-access-key",
+        "minio-secret-key",
+        "fingerprint-key",
+        "git-ssh-key",
+        "git-token",
+    ]
     for name in secrets:
         given.at("environment", name, "hush")
 

@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -263,9 +263,10 @@ class Directory(Store):
                 if _may_hold(key, prefix, after):
                     yield from self._walk(key, path, prefix, after)
             elif key.startswith(prefix) and key.encode() > after.encode():
-                with suppress(FileNotFoundError):
-                    body = path.read_bytes()
-                    yield Listed(key, etag_of(body), len(body))
+                with suppress(FileNotFoundError), path.open("rb") as file:
+                    modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+                    body = file.read()
+                    yield Listed(key, etag_of(body), len(body), modified)
 
     def _folders(self, prefix: str) -> tuple[str, ...]:
         folder = self._root / prefix

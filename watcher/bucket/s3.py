@@ -16,6 +16,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -164,7 +165,7 @@ class S3(Store):
         start = {"StartAfter": start_after} if start_after else {}
         async for answer in self._pages(prefix, **start):
             if found := answer.get("Contents"):
-                yield [Listed(it["Key"], it["ETag"], it["Size"]) for it in found]
+                yield [_listed(it) for it in found]
 
     async def folders(self, prefix: str) -> tuple[str, ...]:
         found = []
@@ -274,6 +275,11 @@ class S3(Store):
         except (*FAILURES, ValueError) as error:
             raise failure(error, ask) from error
         return connection
+
+
+def _listed(found: Any) -> Listed:
+    modified = datetime.fromisoformat(found["LastModified"])
+    return Listed(found["Key"], found["ETag"], found["Size"], modified)
 
 
 def _head(answer: Any) -> Head:

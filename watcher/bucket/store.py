@@ -7,7 +7,8 @@ every such put; a put is whole or not there; each method raises only `BucketErro
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 
@@ -28,6 +29,8 @@ class Update:
     etag: str
 
 
+NEVER = datetime.min.replace(tzinfo=UTC)
+
 PutMode = Overwrite | Create | Update
 OVERWRITE = Overwrite()
 CREATE = Create()
@@ -45,6 +48,7 @@ class Listed:
     key: str
     etag: str  # as the store sent it, quotes included
     size: int  # bytes
+    modified: datetime = field(default=NEVER, compare=False)  # by the store's clock
 
 
 @dataclass(frozen=True, slots=True)

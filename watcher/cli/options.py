@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from watcher.settings import SETTINGS, Setting, Settings, load
+from watcher.settings.git import GROUP as GIT
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -30,6 +31,9 @@ Every setting has one name everywhere; whoever comes first here wins:
 Put keys into the environment or the Secret: everybody on a machine sees flags."""
 
 EPILOG = f"{PRECEDENCE}\n\n{EXIT_CODES}"
+
+CAPTURE = tuple(dict.fromkeys(it.group for it in SETTINGS if it.group != GIT))
+"""Groups of settings for commands that back a cluster up."""
 
 BUCKET_ONLY = ("Which cluster", "The bucket", "Where settings come from")
 """Groups of settings for commands that look into the bucket and never at the cluster."""

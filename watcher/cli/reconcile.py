@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from watcher.cli.bucket import columns
-from watcher.cli.options import EPILOG, SettingsCommand, load_settings, output_option
+from watcher.cli.options import CAPTURE, EPILOG, SettingsCommand, load_settings, output_option
 from watcher.cli.process import log_of, run_until_done, version_of_program
 from watcher.errors import WatcherError
 
@@ -18,6 +18,7 @@ _SHOWN = 20  # keys a type of drift
 @click.command(
     "reconcile",
     cls=SettingsCommand,
+    groups=CAPTURE,
     short_help="Compare cluster and bucket anew.",
     epilog=EPILOG,
 )

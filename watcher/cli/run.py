@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from watcher.cli.options import EPILOG, SettingsCommand, load_settings
+from watcher.cli.options import CAPTURE, EPILOG, SettingsCommand, load_settings
 from watcher.cli.process import log_of, run_until_done, stop_by_signal, version_of_program
 from watcher.errors import RefusedError, WatcherError
 from watcher.settings import Settings
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _FAILURES_SHOWN = 20
 
 
-@click.command("run", cls=SettingsCommand, short_help="Follow the cluster.", epilog=EPILOG)
+@click.command(
+    "run", cls=SettingsCommand, groups=CAPTURE, short_help="Follow the cluster.", epilog=EPILOG
+)
 @click.option("--once", is_flag=True, help="Stop when the bucket equals the cluster.")
 @click.option(
     "--takeover",

@@ -10,7 +10,8 @@ a secret's) and what is expected. `table` says what there is, `forms` how values
 
 from watcher.settings.forms import Secret
 from watcher.settings.reading import Gathered, Given, gather, load, parse
-from watcher.settings.table import SETTINGS, Setting, Settings
+from watcher.settings.row import Setting
+from watcher.settings.table import SETTINGS, Settings
 
 __all__ = [
     "SETTINGS",

@@ -146,10 +146,16 @@ CRON = Form(
     "a cron expression, with a time zone if it is not UTC: CRON_TZ=Europe/Berlin 0 2 * * *",
     Schedule.parse,
 )
+CRON_OR_CONTINUOUS = Form(
+    "CRON|continuous",
+    f"continuous, or {CRON.expected}",
+    lambda text: None if text == "continuous" else Schedule.parse(text),
+)
 TEXT = Form("TEXT", "text", str)
 SECRET = Form("SECRET", "text", Secret)
 KEY_ID = Form("KEY", "a key's id or ARN: printable ASCII without spaces", matching("[!-~]*"))
 PATH = Form("PATH", "a path", at_home)
+OPTIONAL_PATH = Form("PATH", "a path", lambda text: at_home(text) if text else None)
 FILE = Form("FILE", "the path of a file that exists", _file)
 FLAG = Form("true|false", "true or false", _truth)
 DURATION = Form("DURATION", "a duration such as 500ms, 2s or 1m30s", _duration)
@@ -186,4 +192,39 @@ LABEL_SELECTOR = Form(
     "SELECTOR",
     "a label selector as kubectl takes it: app=web,tier!=test,env in (a,b),!old",
     matching(f"(?:{_REQUIREMENT}(?:,{_REQUIREMENT})*)?"),
+)
+# `git help fetch`, "Git URLs", but for `ext::`, which runs a command.
+REPOSITORY = Form(
+    "REPOSITORY",
+    "git@host:org/repo.git, ssh://…, https://…, or the path of a repository",
+    matching(
+        r"(?:[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s:-][^\s]*|(?:ssh|https?)://[^\s/-][^\s]*"
+        r"|(?:file://)?/[^\n]+)?"
+    ),
+)
+# The rules of `git check-ref-format`, and a bit less.
+BRANCH = Form(
+    "BRANCH",
+    "a branch's name: letters, digits, '.', '_', '-' and '/'",
+    matching(r"(?!.*(?:\.\.|\.lock(?:/|$)|//|/\.|\./|[./]$))[A-Za-z0-9_][A-Za-z0-9._/-]*"),
+)
+AUTHOR = Form(
+    "NAME <EMAIL>",
+    "a name and an address: Backup <backup@example.com>",
+    matching(r"[^<>\n]*[^<>\s] <[^<>\s]+>"),
+)
+FOLDER = Form(
+    "FOLDER",
+    "a folder's path with '/' between its parts, none of them beginning with '.': backup/clusters",
+    matching(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?)?"),
+)
+CLUSTERS = Form(
+    "DOMAIN/NAME,…",
+    "clusters as domain/name joined by commas, * for any text: production.*/east-*",
+    several("[a-z0-9*.-]+/[a-z0-9*.-]+"),
+)
+KIND_FOLDERS = Form(
+    "KIND,…",
+    "kinds as the bucket's folders name them joined by commas: deployment,*.cert-manager.io",
+    several(r"[a-z0-9*][a-z0-9*.-]*"),
 )

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from watcher.errors import UsageError
 from watcher.settings.forms import at_home
-from watcher.settings.table import DEFAULT_SECRET_DIR, SETTINGS, Setting, Settings
+from watcher.settings.row import Setting
+from watcher.settings.table import DEFAULT_SECRET_DIR, SETTINGS, Settings
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 # Where a place is can't be told in that place.
@@ -25,9 +26,6 @@ _TOGETHER = (
     ("minio-secret-key", "minio-access-key"),
     ("minio-client-key-file", "minio-client-cert-file"),
 )
-
-# The Secret is shared with git-sync, whose keys are none of ours (DESIGN.md section 9).
-_FOREIGN_PREFIX = "git-"
 
 
 class Given(NamedTuple):
@@ -151,7 +149,7 @@ def _read_secret_dir(given: Given | None) -> tuple[dict[str, Given], tuple[str, 
     warnings: list[str] = []
     for path in paths:
         name = path.name
-        if name.startswith((".", _FOREIGN_PREFIX)) or not path.is_file():
+        if name.startswith(".") or not path.is_file():
             continue
         if name not in _IN_SECRET_DIR:
             warnings.append(f"{path}: no setting has this name{_meant(name)}")

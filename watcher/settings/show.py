@@ -19,9 +19,8 @@ Each setting has one name everywhere. Where it is given more than once, the firs
 5. default
 
 `watcher settings` prints the value of each and where it came from, with secrets masked. An unknown
-flag or key of the config file is an error (exit code 2); an unknown key of the Secret is a warning,
-or nothing if it begins with `git-`. `secret-dir` itself can be a flag or an environment variable,
-`config` also a key of the Secret.
+flag or key of the config file is an error (exit code 2), an unknown key of the Secret a warning.
+`secret-dir` itself can be a flag or an environment variable, `config` also a key of the Secret.
 """
 
 

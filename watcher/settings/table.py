@@ -5,11 +5,10 @@ environment variables, `--help`, docs/settings.md and `watcher settings` are mad
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from watcher.errors import masked
 from watcher.schedule import Schedule
 from watcher.settings.forms import (
     BUCKET,
@@ -29,48 +28,14 @@ from watcher.settings.forms import (
     SECRET,
     SIZE,
     TEXT,
-    Form,
     Secret,
     choice,
     whole_number,
 )
+from watcher.settings.git import GitSettings
+from watcher.settings.row import Setting, row, rows_of
 
 DEFAULT_SECRET_DIR = "/etc/watcher/backup-secrets"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table. `default` is text as a user would write it; None: must be given."""
-
-    group: str
-    form: Form
-    default: str | None
-    help: str
-    name: str = ""
-
-    @property
-    def field(self) -> str:
-        return self.name.replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        return self.field.upper()
-
-    @property
-    def secret(self) -> bool:
-        return self.form is SECRET
-
-    @property
-    def switch(self) -> bool:
-        return self.form is FLAG
-
-    def shown(self, text: str) -> str:
-        """A value for people: never a secret, nor a password inside a URL."""
-        return str(Secret(text)) if self.secret else masked(text)
-
-
-def _row(group: str, form: Form, default: str | None, help: str) -> dict[str, Setting]:
-    return {"setting": Setting(group, form, default, help)}  # the field gives the name
 
 
 _CLUSTER = "Which cluster"
@@ -85,24 +50,25 @@ _SOURCES = "Where settings come from"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """All settings, parsed. Durations are seconds, sizes bytes; "" and () mean: none given."""
+class Settings(GitSettings):
+    """All settings, parsed; git-sync's own come from a table of theirs. Durations are seconds,
+    sizes bytes; "" and () mean: none given."""
 
     cluster_domain: str = field(
-        metadata=_row(_CLUSTER, DNS_NAME, None, "DNS name that a group of clusters shares.")
+        metadata=row(_CLUSTER, DNS_NAME, None, "DNS name that a group of clusters shares.")
     )
     cluster_name: str = field(
-        metadata=_row(_CLUSTER, DNS_NAME, None, "This cluster's name, unique in its domain.")
+        metadata=row(_CLUSTER, DNS_NAME, None, "This cluster's name, unique in its domain.")
     )
 
     minio_bucket: str = field(
-        metadata=_row(_BUCKET, BUCKET, None, "Bucket's name, or a directory as file:///path.")
+        metadata=row(_BUCKET, BUCKET, None, "Bucket's name, or a directory as file:///path.")
     )
     minio_endpoint: str = field(
-        metadata=_row(_BUCKET, ENDPOINT, "", "URL of the S3 server. Without it: AWS.")
+        metadata=row(_BUCKET, ENDPOINT, "", "URL of the S3 server. Without it: AWS.")
     )
     minio_access_key: Secret = field(
-        metadata=_row(
+        metadata=row(
             _BUCKET,
             SECRET,
             "",
@@ -110,16 +76,16 @@ class Settings:
         )
     )
     minio_secret_key: Secret = field(
-        metadata=_row(_BUCKET, SECRET, "", "Secret key that belongs to the access key.")
+        metadata=row(_BUCKET, SECRET, "", "Secret key that belongs to the access key.")
     )
-    minio_region: str = field(metadata=_row(_BUCKET, TEXT, "us-east-1", "Region of the bucket."))
+    minio_region: str = field(metadata=row(_BUCKET, TEXT, "us-east-1", "Region of the bucket."))
     minio_ca_file: Path | None = field(
-        metadata=_row(
+        metadata=row(
             _BUCKET, FILE, "", "PEM file of the CA that signed the endpoint's certificate."
         )
     )
     minio_client_cert_file: Path | None = field(
-        metadata=_row(
+        metadata=row(
             _BUCKET,
             FILE,
             "",
@@ -127,7 +93,7 @@ class Settings:
         )
     )
     minio_client_key_file: Path | None = field(
-        metadata=_row(
+        metadata=row(
             _BUCKET,
             FILE,
             "",
@@ -136,7 +102,7 @@ class Settings:
         )
     )
     sse: Literal["none", "AES256", "aws:kms"] = field(
-        metadata=_row(
+        metadata=row(
             _BUCKET,
             choice("none", "AES256", "aws:kms"),
             "none",
@@ -144,7 +110,7 @@ class Settings:
         )
     )
     sse_kms_key_id: str = field(
-        metadata=_row(
+        metadata=row(
             _BUCKET,
             KEY_ID,
             "",
@@ -152,7 +118,7 @@ class Settings:
         )
     )
     fsync: bool = field(
-        metadata=_row(
+        metadata=row(
             _BUCKET,
             FLAG,
             "false",
@@ -161,7 +127,7 @@ class Settings:
     )
 
     include_kinds: tuple[str, ...] = field(
-        metadata=_row(
+        metadata=row(
             _WHAT,
             KINDS,
             "",
@@ -170,18 +136,18 @@ class Settings:
         )
     )
     exclude_kinds: tuple[str, ...] = field(
-        metadata=_row(_WHAT, KINDS, "", "Never these kinds, same words.")
+        metadata=row(_WHAT, KINDS, "", "Never these kinds, same words.")
     )
     include_namespaces: tuple[str, ...] = field(
-        metadata=_row(
+        metadata=row(
             _WHAT, NAMESPACES, "", "Only these namespaces; * matches any text, as in team-*."
         )
     )
     exclude_namespaces: tuple[str, ...] = field(
-        metadata=_row(_WHAT, NAMESPACES, "", "Never these namespaces; * matches any text.")
+        metadata=row(_WHAT, NAMESPACES, "", "Never these namespaces; * matches any text.")
     )
     include_cluster_scoped: bool = field(
-        metadata=_row(
+        metadata=row(
             _WHAT,
             FLAG,
             "false",
@@ -189,13 +155,13 @@ class Settings:
         )
     )
     label_selector: str = field(
-        metadata=_row(_WHAT, LABEL_SELECTOR, "", "Only objects with these labels.")
+        metadata=row(_WHAT, LABEL_SELECTOR, "", "Only objects with these labels.")
     )
     exclude_owned: bool = field(
-        metadata=_row(_WHAT, FLAG, "false", "Leave out objects that a controller made from others.")
+        metadata=row(_WHAT, FLAG, "false", "Leave out objects that a controller made from others.")
     )
     secrets: Literal["redact", "plain", "exclude"] = field(
-        metadata=_row(
+        metadata=row(
             _WHAT,
             choice("redact", "plain", "exclude"),
             "redact",
@@ -204,7 +170,7 @@ class Settings:
         )
     )
     fingerprint_key: Secret = field(
-        metadata=_row(
+        metadata=row(
             _WHAT,
             SECRET,
             "",
@@ -212,20 +178,20 @@ class Settings:
         )
     )
     clean_rules: Path | None = field(
-        metadata=_row(_WHAT, FILE, "", "YAML file with cleaning rules, added to the built-in ones.")
+        metadata=row(_WHAT, FILE, "", "YAML file with cleaning rules, added to the built-in ones.")
     )
 
     debounce: float = field(
-        metadata=_row(_HOW, DURATION, "2s", "Wait until an object has been quiet for so long.")
+        metadata=row(_HOW, DURATION, "2s", "Wait until an object has been quiet for so long.")
     )
     max_delay: float = field(
-        metadata=_row(_HOW, DURATION, "15s", "Longest wait for an object that never gets quiet.")
+        metadata=row(_HOW, DURATION, "15s", "Longest wait for an object that never gets quiet.")
     )
     concurrency: int = field(
-        metadata=_row(_HOW, whole_number(1, 1024), "32", "Requests to the bucket at the same time.")
+        metadata=row(_HOW, whole_number(1, 1024), "32", "Requests to the bucket at the same time.")
     )
     memory_budget: int = field(
-        metadata=_row(
+        metadata=row(
             _HOW,
             SIZE,
             "64MiB",
@@ -233,12 +199,12 @@ class Settings:
         )
     )
     grace_period: float = field(
-        metadata=_row(
+        metadata=row(
             _HOW, DURATION, "25s", "Time to write what is pending after SIGTERM or SIGINT."
         )
     )
     max_delete_ratio: float = field(
-        metadata=_row(
+        metadata=row(
             _HOW,
             RATIO,
             "50%",
@@ -247,7 +213,7 @@ class Settings:
         )
     )
     trash_days: int = field(
-        metadata=_row(
+        metadata=row(
             _HOW,
             whole_number(0, 36500),
             "30",
@@ -257,7 +223,7 @@ class Settings:
     )
 
     reconcile_schedule: Schedule = field(
-        metadata=_row(
+        metadata=row(
             _PROOF,
             CRON,
             "0 2 * * *",
@@ -266,7 +232,7 @@ class Settings:
         )
     )
     reconcile_window: float = field(
-        metadata=_row(
+        metadata=row(
             _PROOF,
             DURATION,
             "1h",
@@ -274,7 +240,7 @@ class Settings:
         )
     )
     meta_days: int = field(
-        metadata=_row(
+        metadata=row(
             _PROOF,
             whole_number(1, 36500),
             "90",
@@ -283,7 +249,7 @@ class Settings:
     )
 
     kubeconfig: str = field(
-        metadata=_row(
+        metadata=row(
             _KUBERNETES,
             TEXT,
             "",
@@ -291,11 +257,11 @@ class Settings:
         )
     )
     context: str = field(
-        metadata=_row(_KUBERNETES, TEXT, "", "Context of the kubeconfig. Without it: the current.")
+        metadata=row(_KUBERNETES, TEXT, "", "Context of the kubeconfig. Without it: the current.")
     )
 
     leader_elect: bool = field(
-        metadata=_row(
+        metadata=row(
             _REPLICAS,
             FLAG,
             "false",
@@ -303,10 +269,10 @@ class Settings:
         )
     )
     lease_name: str = field(
-        metadata=_row(_REPLICAS, DNS_NAME, "watcher", "Lease that tells which of them it is.")
+        metadata=row(_REPLICAS, DNS_NAME, "watcher", "Lease that tells which of them it is.")
     )
     lease_namespace: str = field(
-        metadata=_row(
+        metadata=row(
             _REPLICAS,
             TEXT,
             "",
@@ -314,12 +280,12 @@ class Settings:
         )
     )
     lease_duration: float = field(
-        metadata=_row(
+        metadata=row(
             _REPLICAS, DURATION, "15s", "Another replica takes over after so long without a word."
         )
     )
     renew_deadline: float = field(
-        metadata=_row(
+        metadata=row(
             _REPLICAS,
             DURATION,
             "10s",
@@ -327,18 +293,18 @@ class Settings:
         )
     )
     retry_period: float = field(
-        metadata=_row(
+        metadata=row(
             _REPLICAS, DURATION, "2s", "Time between two renewals; at most half of renew-deadline."
         )
     )
 
     http_port: int = field(
-        metadata=_row(
+        metadata=row(
             _RUNNING, PORT, "8080", "Port of the status page, /livez, /readyz, /metrics. 0: none."
         )
     )
     log_format: Literal["auto", "logfmt", "json"] = field(
-        metadata=_row(
+        metadata=row(
             _RUNNING,
             choice("auto", "logfmt", "json"),
             "auto",
@@ -346,7 +312,7 @@ class Settings:
         )
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(
-        metadata=_row(
+        metadata=row(
             _RUNNING,
             choice("debug", "info", "warning", "error"),
             "info",
@@ -355,10 +321,10 @@ class Settings:
     )
 
     config: Path | None = field(
-        metadata=_row(_SOURCES, FILE, "", "YAML file with settings: a key for each flag.")
+        metadata=row(_SOURCES, FILE, "", "YAML file with settings: a key for each flag.")
     )
     secret_dir: Path = field(
-        metadata=_row(
+        metadata=row(
             _SOURCES,
             PATH,
             DEFAULT_SECRET_DIR,
@@ -376,8 +342,5 @@ class Settings:
         return Path(path) if path != self.minio_bucket else None
 
 
-SETTINGS: tuple[Setting, ...] = tuple(
-    replace(f.metadata["setting"], name=f.name.replace("_", "-"))
-    for f in fields(Settings)
-    if f.metadata
-)
+_GIT = rows_of(GitSettings)
+SETTINGS: tuple[Setting, ...] = (*(it for it in rows_of(Settings) if it not in _GIT), *_GIT)
