@@ -11,11 +11,16 @@ from aiohttp import ClientSession
 
 from tests.unit.status_samples import status
 from watcher.errors import UsageError
-from watcher.metrics import Metrics
+from watcher.metrics import FleetMetrics, Metrics
 from watcher.serve.http import serving
+from watcher.serve.status import render
 
 HOST = "127.0.0.1"
-WELL: dict[str, Any] = {"live": lambda: None, "ready": lambda: None, "status": status}
+WELL: dict[str, Any] = {
+    "live": lambda: None,
+    "ready": lambda: None,
+    "pages": {"/": lambda refresh: render(status(), refresh=refresh)},
+}
 
 
 class Health:
@@ -37,7 +42,7 @@ async def http(health: Health) -> AsyncIterator[ClientSession]:
             0,
             live=lambda: health.dead,
             ready=lambda: health.unready,
-            status=lambda: health.status,
+            pages={"/": lambda refresh: render(health.status, refresh=refresh)},
             metrics=Metrics("1.2.3"),
             host=HOST,
         ) as port,
@@ -140,3 +145,25 @@ async def test_metrics_say_what_readyz_says(http: ClientSession, health: Health)
     assert "\nwatcher_ready 1.0\n" in (await ask(http, "/metrics"))[1]
     health.unready = "first sync"
     assert "\nwatcher_ready 0.0\n" in (await ask(http, "/metrics"))[1]
+
+
+async def test_a_process_says_itself_which_pages_it_has() -> None:
+    pages = {"/": lambda refresh: f"first {refresh}", "/fleet": lambda refresh: f"fleet {refresh}"}
+    async with (
+        serving(0, **{**WELL, "pages": pages}, metrics=FleetMetrics(""), host=HOST) as port,
+        ClientSession(f"http://{HOST}:{port}") as http,
+    ):
+        assert await ask(http, "/") == (200, "first 10")
+        assert await ask(http, "/fleet") == (200, "fleet 10")
+        assert await ask(http, "/fleet?still") == (200, "fleet None")
+        assert (await ask(http, "/livez"))[0] == (await ask(http, "/readyz"))[0] == 200
+        assert "watcher_git_commits_total 0.0" in (await ask(http, "/metrics"))[1]
+
+
+async def test_only_who_captures_has_readiness_as_a_metric() -> None:
+    # Else the alerts on a capture that is not ready would speak of a mirror.
+    async with (
+        serving(0, **WELL, metrics=FleetMetrics(""), host=HOST) as port,
+        ClientSession(f"http://{HOST}:{port}") as http,
+    ):
+        assert "watcher_ready" not in (await ask(http, "/metrics"))[1]

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ from watcher.settings import Settings
 
 if TYPE_CHECKING:
     from watcher.capture.service import Progress, Summary
+    from watcher.metrics import Metrics
+    from watcher.serve.http import Check
+    from watcher.status import Status
 
 _FAILURES_SHOWN = 20
 
@@ -56,14 +59,13 @@ def command(once: bool, takeover: bool, **flags: Any) -> None:
 def _run(settings: Settings, *, once: bool, takeover: bool) -> "Summary":
     from watcher.capture import service
     from watcher.metrics import Metrics
-    from watcher.serve.http import serving
 
     with _progress(settings) as progress:
         # Opened in here: on a terminal stderr is now the one above the line of progress.
         log = log_of(settings)
         metrics = Metrics(version_of_program())
         listen = settings.http_port and not once
-        serve = partial(serving, settings.http_port, metrics=metrics) if listen else None
+        serve = partial(_serving, settings.http_port, metrics=metrics) if listen else None
 
         async def follow() -> "Summary":
             return await service.run(
@@ -78,6 +80,23 @@ def _run(settings: Settings, *, once: bool, takeover: bool) -> "Summary":
             )
 
         return run_until_done(follow(), log)
+
+
+def _serving(
+    port: int,
+    *,
+    live: "Check",
+    ready: "Check",
+    status: "Callable[[], Status]",
+    metrics: "Metrics",
+) -> AbstractAsyncContextManager[int]:
+    from watcher.serve.http import serving
+    from watcher.serve.status import render
+
+    def page(refresh: int | None) -> str:
+        return render(status(), refresh=refresh)
+
+    return serving(port, live=live, ready=ready, pages={"/": page}, metrics=metrics)
 
 
 @contextmanager

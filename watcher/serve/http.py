@@ -1,22 +1,24 @@
-"""The four pages: / for people, /livez and /readyz for probes, /metrics for Prometheus.
+"""What the port answers: pages for people, /livez and /readyz for probes, /metrics for Prometheus.
 
-Exists so that the rest of the program answers with plain functions and values and knows no HTTP.
-Promises: nothing that anybody asks for here changes anything; a probe gets 200, or 503 with the
-reason as text; the server is gone when the context is left.
+Exists so that the rest of the program answers with plain functions and values and knows no HTTP;
+which pages there are each process says itself. Promises: nothing that anybody asks for here changes
+anything; a probe gets 200, or 503 with the reason as text; the server is gone when the context is
+left.
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 from watcher.errors import UsageError
-from watcher.metrics import Metrics
-from watcher.serve.status import render
-from watcher.status import Status
+from watcher.metrics import ProcessMetrics
 
 Check = Callable[[], str | None]  # None: all is well; else the reason why not
+# One HTML page, made when it is asked for; given the seconds after which a browser asks again, or
+# None: it stays as it is.
+Page = Callable[[int | None], str]
 
 _REFRESH = 10  # seconds after which a browser asks again
 _STILL = "still"  # asked for with this query, a page stays as it is
@@ -40,28 +42,25 @@ async def serving(
     *,
     live: Check,
     ready: Check,
-    status: Callable[[], Status],
-    metrics: Metrics,
+    pages: Mapping[str, Page],
+    metrics: ProcessMetrics,
     host: str | None = None,
 ) -> AsyncIterator[int]:
     """Serve while the context is open; its value is the port.
 
-    port: 0 takes a free one. host: an address of this machine, all of them by default, since the
-    kubelet asks from outside the Pod. Raises UsageError where the port can't be had.
+    port: 0 takes a free one. pages: by their paths, "/" among them. host: an address of this
+    machine, all of them by default, since the kubelet asks from outside the Pod. Raises UsageError
+    where the port can't be had.
     """
 
     async def show_metrics(request: web.Request) -> web.Response:
         page, content_type = metrics.render(request.headers.get("Accept", ""))
         return web.Response(body=page, headers={"Content-Type": content_type})
 
-    async def show_status(request: web.Request) -> web.Response:
-        refresh = None if _STILL in request.query else _REFRESH
-        page = render(status(), refresh=refresh)
-        return web.Response(text=page, content_type="text/html", headers=_HEADERS)
-
-    metrics.ready.set_function(lambda: float(ready() is None))  # one answer, told twice
+    metrics.tell_ready(lambda: ready() is None)  # one answer, told twice
     app = web.Application()
-    app.router.add_get("/", show_status)
+    for path, page in pages.items():
+        app.router.add_get(path, _show(page))
     app.router.add_get("/livez", _answer(live))
     app.router.add_get("/readyz", _answer(ready))
     app.router.add_get("/metrics", show_metrics)
@@ -77,6 +76,14 @@ async def serving(
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+def _show(page: Page) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def show(request: web.Request) -> web.Response:
+        refresh = None if _STILL in request.query else _REFRESH
+        return web.Response(text=page(refresh), content_type="text/html", headers=_HEADERS)
+
+    return show
 
 
 def _answer(check: Check) -> Callable[[web.Request], Awaitable[web.Response]]:
