@@ -15,6 +15,7 @@ import asyncio
 import gc
 import hashlib
 from collections import Counter
+from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import cast
 from urllib.parse import parse_qsl, unquote
@@ -33,7 +34,8 @@ class Kept:
     """What all connections share: the files of `_meta/`, and what was asked so far."""
 
     def __init__(self) -> None:
-        self.files: dict[str, tuple[bytes, str, list[bytes]]] = {}  # body, ETag, metadata lines
+        # body, ETag, metadata lines, when (as listings write it)
+        self.files: dict[str, tuple[bytes, str, list[bytes], str]] = {}
         self.asked: Counter[str] = Counter()
         self.bytes = 0  # of bodies
 
@@ -97,7 +99,7 @@ class Sink(asyncio.Protocol):
         if path not in kept.files:
             missing = b"<Error><Code>NoSuchKey</Code><Message>not kept</Message></Error>"
             return _http(404, b"" if method == "HEAD" else missing)
-        content, etag, metadata = kept.files[path]
+        content, etag, metadata, _ = kept.files[path]
         modified = f"Last-Modified: {formatdate(usegmt=True)}"
         return _http(
             200,
@@ -121,7 +123,8 @@ class Sink(asyncio.Protocol):
             refusal = b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"
             return _http(412, refusal)
         metadata = [line for line in lines if line.lower().startswith(b"x-amz-meta-")]
-        self._kept.files[path] = (body, etag, metadata)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._kept.files[path] = (body, etag, metadata, now)
         return _http(200, b"", f"ETag: {etag}")
 
     def _list(self, path: str, query: dict[str, str]) -> bytes:
@@ -129,12 +132,12 @@ class Sink(asyncio.Protocol):
         bucket = path.strip("/")
         prefix, after = query.get("prefix", ""), query.get("start-after", "")
         entries = []
-        for place, (body, etag, _) in sorted(self._kept.files.items()):
+        for place, (body, etag, _, written) in sorted(self._kept.files.items()):
             key = unquote(place.removeprefix(f"/{bucket}/"))
             if key.startswith(prefix) and key > after:
                 entries.append(
                     f"<Contents><Key>{escape(key)}</Key><ETag>{escape(etag)}</ETag>"
-                    f"<Size>{len(body)}</Size></Contents>"
+                    f"<Size>{len(body)}</Size><LastModified>{written}</LastModified></Contents>"
                 )
         page = f"{_EMPTY_LIST.format(''.join(entries))}</ListBucketResult>"
         return page.encode()

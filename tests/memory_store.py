@@ -139,6 +139,9 @@ class MemoryStore(Store):
     async def check(self, prefix: str = "") -> None:
         await self._request("LIST", prefix, lambda: None)
 
+    async def now(self, prefix: str = "") -> datetime:
+        return await self._request("LIST", prefix, _now)
+
     async def put(
         self,
         key: str,

@@ -9,7 +9,7 @@ from hashlib import md5
 
 import pytest
 
-from watcher.bucket.store import CREATE, NEVER, Listed, Store, Update
+from watcher.bucket.store import CREATE, Listed, Store, Update
 from watcher.errors import AbsentError, PreconditionError
 
 AWKWARD = [
@@ -57,12 +57,14 @@ async def test_a_listing_tells_when_each_key_was_last_written(store: Store) -> N
     async def modified() -> dict[str, datetime]:
         return {it.key: it.modified for it in await everything(store)}
 
+    began = (await store.now("cl1/")).replace(microsecond=0)
     await store.put("cl1/ns/kind/a.yaml", b"one")
     await store.put("cl1/ns/kind/b.yaml", b"one")
     before = await modified()
     await store.put("cl1/ns/kind/a.yaml", b"two")
     after = await modified()
-    assert after["cl1/ns/kind/a.yaml"] >= before["cl1/ns/kind/a.yaml"] > NEVER  # in whole seconds
+    assert after["cl1/ns/kind/a.yaml"] >= before["cl1/ns/kind/a.yaml"] >= began
+    assert await store.now("cl1/") >= after["cl1/ns/kind/a.yaml"].replace(microsecond=0)
     assert after["cl1/ns/kind/b.yaml"] == before["cl1/ns/kind/b.yaml"]
     assert all(each.utcoffset() == timedelta(0) for each in after.values())
 

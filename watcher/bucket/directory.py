@@ -74,6 +74,9 @@ class Directory(Store):
     async def check(self, prefix: str = "") -> None:
         await self._run("HEAD", self._probe)
 
+    async def now(self, prefix: str = "") -> datetime:
+        return self._clock().astimezone(UTC)
+
     async def put(
         self,
         key: str,

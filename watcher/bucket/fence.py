@@ -6,6 +6,7 @@ Promises: where the answer is no, nothing is sent and it says why (FencedError);
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from datetime import datetime
 
 from watcher.bucket.store import OVERWRITE, Head, Listed, PutMode, Store, Version
 from watcher.errors import BucketError
@@ -32,6 +33,9 @@ class Fenced(Store):
 
     async def check(self, prefix: str = "") -> None:
         await self._store.check(prefix)
+
+    async def now(self, prefix: str = "") -> datetime:
+        return await self._store.now(prefix)
 
     async def put(
         self,

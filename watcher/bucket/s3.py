@@ -17,6 +17,7 @@ import base64
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,6 +116,13 @@ class S3(Store):
 
     async def check(self, prefix: str = "") -> None:
         await self._call("LIST", prefix, "list_objects_v2", Prefix=prefix, MaxKeys=1)
+
+    async def now(self, prefix: str = "") -> datetime:
+        found = await self._call("LIST", prefix, "list_objects_v2", Prefix=prefix, MaxKeys=1)
+        try:
+            return parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+        except (KeyError, ValueError) as error:
+            raise BucketError(f"{self.name} does not tell the time (header Date)") from error
 
     async def put(
         self,

@@ -80,6 +80,12 @@ class Store(Protocol):
         prefix: where the caller may list, for policies that allow no more than that.
         """
 
+    async def now(self, prefix: str = "") -> datetime:
+        """What the clock says by which `Listed.modified` is told, to the second.
+
+        prefix: as in `check`.
+        """
+
     async def put(
         self,
         key: str,

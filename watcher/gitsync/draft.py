@@ -1,0 +1,168 @@
+"""The commits of one round, as its changes come in.
+
+Exists so that a first mirror of a million files is pushed in parts and an ordinary night is one
+commit, by the same code. Promises: a commit holds nothing but true states of the bucket, and says
+of no cluster more than is in it; where nothing changed there is no commit.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+
+from watcher.gitsync import readme
+from watcher.gitsync.message import message
+from watcher.gitsync.position import Mark, Position
+from watcher.gitsync.repository import Change, Repository
+from watcher.gitsync.selection import Selection
+from watcher.gitsync.tree import Tree, building, built
+
+_PART = 20_000  # changes of a commit, beyond which it is pushed and another one begun
+
+Publish = Callable[[str], Awaitable[str]]  # a commit -> the one that stands for it afterwards
+
+
+class Draft:
+    """parent: the commit that it begins with; "": none. position: how far the round is, for a part
+    of it. publish: called for each part but the last. left_out: see `message`."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        selection: Selection,
+        parent: str,
+        *,
+        position: Callable[[], Position],
+        publish: Publish,
+        per_cluster: bool,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.parent = parent
+        self.clusters: set[str] = set()  # that it mirrors: `domain/name`
+        self.left_out: dict[str, str] = {}
+        self.made: list[Change] = []  # by commits so far
+        self.commits = 0
+        self._repository = repository
+        self._selection = selection
+        self._position = position
+        self._publish = publish
+        self._per_cluster = per_cluster
+        self._clock = clock
+        self._managers: dict[str, str] = {}
+        self._turn = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._building: Tree | None = None
+
+    async def __aenter__(self) -> "Draft":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.__aexit__(*error)  # type: ignore[arg-type]
+
+    async def write(self, path: str, body: bytes, manager: str) -> None:
+        async with self._turn:
+            await (await self._tree()).write(path, body)
+            await self._note(path, manager)
+
+    async def remove(self, path: str, manager: str = "") -> None:
+        """A file or a folder."""
+        async with self._turn:
+            await (await self._tree()).remove(path)
+            await self._note(path, manager)
+
+    def leave_out(self, path: str, why: str) -> None:
+        self.left_out[path] = why
+
+    async def put_back(self, ours: str) -> None:
+        """Of each cluster of ours what another commit holds, which is ours."""
+        prefix = self._selection.prefix
+        domains = {cluster.partition("/")[0] for cluster in self.clusters}
+        tree = await self._tree()
+        for domain in domains:
+            folder = f"{prefix}{domain}/"
+            then = await self._repository.entries(ours, folder)
+            now = await self._repository.entries(self.parent, folder)
+            for name in (then.keys() | now.keys()) if then != now else ():
+                if f"{domain}/{name}" not in self.clusters or then.get(name) == now.get(name):
+                    continue
+                if entry := then.get(name):
+                    await tree.graft(folder + name, *entry)
+                else:
+                    await tree.remove(folder + name)
+
+    async def finish(self, position: Position) -> None:
+        """What is left becomes the last commit, or one for each cluster."""
+        base = await self._repository.tree_of(self.parent)
+        if not self._building and await self._is_described(base):
+            return
+        tree = await self._built()
+        if self._per_cluster:
+            await self._commit_clusters(base, tree)
+        await self._commit(tree, position)
+
+    # Inside
+
+    async def _note(self, path: str, manager: str) -> None:
+        if manager:
+            self._managers[path] = manager
+        if self._building and self._building.changes >= _PART:
+            await self._commit(await self._built(), self._position())
+            self.parent = await self._publish(self.parent)
+
+    async def _tree(self) -> Tree:
+        if self._building is None:
+            self._building = await self._stack.enter_async_context(
+                building(self._repository.git, self.parent)
+            )
+        return self._building
+
+    async def _built(self) -> str:
+        tree = await self._tree()
+        await tree.write(self._selection.prefix + readme.README, self._readme())
+        await tree.write(self._selection.prefix + readme.ATTRIBUTES, readme.attributes.encode())
+        self._building = None
+        await self._stack.aclose()
+        return await built(self._repository.git)
+
+    def _readme(self) -> bytes:
+        return readme.render(self.clusters).encode()
+
+    async def _is_described(self, tree: str) -> bool:
+        """Whether the generated files are what they should be."""
+        path = self._selection.prefix + readme.README
+        return (await self._repository.read(tree, path)).encode() == self._readme()
+
+    async def _commit_clusters(self, base: str, tree: str) -> None:
+        """All but the last cluster that changed have a commit of their own."""
+        prefix = self._selection.prefix
+        changes = await self._repository.diff(base, tree)
+        folders = sorted(
+            {
+                prefix + "/".join(parts[:2])
+                for each in changes
+                if len(parts := each.path.removeprefix(prefix).split("/")) > 2
+            }
+        )
+        for path in folders[:-1]:
+            folder, _, name = path.rpartition("/")
+            entry = (await self._repository.entries(tree, f"{folder}/")).get(name)
+            async with building(self._repository.git, self.parent) as draft:
+                await (draft.graft(path, *entry) if entry else draft.remove(path))
+            await self._commit(await built(self._repository.git), self._position())
+
+    async def _commit(self, tree: str, position: Position) -> None:
+        before = await self._repository.tree_of(self.parent)
+        if tree == before:
+            return
+        changes = await self._repository.diff(before, tree)
+        text = message(
+            changes,
+            prefix=self._selection.prefix,
+            managers=self._managers,
+            left_out=self.left_out,
+            mark=Mark(position, self._selection.digest, tree),
+        )
+        self.parent = await self._repository.commit(tree, self.parent, text, self._clock())
+        self.made += changes
+        self.commits += 1
+        self._managers.clear()

@@ -1,0 +1,283 @@
+"""One round: make the host's branch equal to the bucket.
+
+Exists as the one way from the bucket to git, first mirror and lost disk, edits by others and an
+ordinary night alike. Promises: begins with what the host has, never rewrites it; where others
+pushed on top, their files stay and ours are put back; a cluster that cannot be read is behind, and
+the others are not; where the host is away, a bounded number of commits waits here.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from watcher.bucket import fleet
+from watcher.bucket.layout import Layout
+from watcher.bucket.meta import together
+from watcher.bucket.store import Store
+from watcher.errors import BucketError, RefusedError
+from watcher.gitsync import readme
+from watcher.gitsync.draft import Draft
+from watcher.gitsync.git import GitError
+from watcher.gitsync.position import Mark, Position
+from watcher.gitsync.publish import publish
+from watcher.gitsync.remote import RemoteError, refusal
+from watcher.gitsync.repository import HEAD, TIP, Change, OvertakenError, Repository
+from watcher.gitsync.scan import Scan, Trail, managers_since
+from watcher.gitsync.selection import REJECTED, Selection
+from watcher.settings import Settings
+
+_CLUSTERS_AT_ONCE = 8
+_MARGIN = timedelta(minutes=2)  # that clocks of the bucket's servers may differ by
+_MOST_UNPUBLISHED = 100  # commits; what changes then waits in the bucket
+_RACES = 5  # rounds that somebody else's push may spoil before we wait for the next one
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a round did. behind: cluster -> why it could not be read. left_out: path -> why it is
+    not mirrored. unpublished: why commits wait here; "": none does."""
+
+    clusters: int = 0
+    commits: int = 0
+    made: list[Change] = field(default_factory=list)
+    behind: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    unpublished: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the host's branch equals the bucket now."""
+        return not (self.behind or self.left_out or self.unpublished)
+
+
+class _Base(NamedTuple):
+    """What a round begins with. ours: the commit of ours whose files are put back; "": none."""
+
+    parent: str
+    position: Position
+    ours: str
+    offline: str  # why the host could not be asked; ""
+
+
+class Mirror:
+    def __init__(
+        self,
+        store: Store,
+        repository: Repository,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._repository = repository
+        self._settings = settings
+        self._selection = Selection.of(settings, store.name)
+        self._clock = clock
+        self._turns = asyncio.Semaphore(settings.concurrency)
+        self._clusters_at_once = asyncio.Semaphore(_CLUSTERS_AT_ONCE)
+        self._at = ("", Position())  # the newest commit, and how far it really goes
+        self._trails: dict[str, Trail] = {}
+        self._rejected: set[str] = set()  # paths
+
+    async def round(self, *, full: bool = True) -> Summary:
+        """full: by listings; else by journals, of clusters that a full round has seen.
+
+        Raises RemoteError, BucketError, RefusedError (an empty bucket is no reason to empty the
+        mirror), and GitError where the local copy is not to be relied on.
+        """
+        for _ in range(_RACES):
+            with suppress(OvertakenError):
+                return await self._round(full)
+        raise RemoteError("others push to the branch all the time: none of our pushes came through")
+
+    async def _round(self, full: bool) -> Summary:
+        base = await self._base()
+        summary = Summary(unpublished=base.offline)
+        if await self._repository.unpublished() >= _MOST_UNPUBLISHED:
+            await self._publish(base.parent, summary)
+            return summary
+        now = await self._store.now() - _MARGIN
+        layouts = [
+            it for it in await fleet.clusters(self._store) if self._selection.has_cluster(it)
+        ]
+        summary.clusters = len(layouts)
+        progress = _Progress(base.position, now if full else None)
+
+        async def publish_part(commit: str) -> str:
+            return commit if base.offline else await self._publish(commit, summary)
+
+        draft = Draft(
+            self._repository,
+            self._selection,
+            base.parent,
+            position=progress.so_far,
+            publish=publish_part,
+            per_cluster=self._settings.git_commit_per_cluster,
+            clock=self._clock,
+        )
+        async with draft:
+            mirrored = await self._mirrored(base.ours or base.parent)
+            draft.clusters |= mirrored
+            if base.ours and base.ours != base.parent:
+                await draft.put_back(base.ours)
+            if mirrored and not layouts:
+                raise RefusedError(
+                    f"{self._store.name} holds no cluster, the mirror {len(mirrored)}:"
+                    " it is left as it is",
+                    hint="is it the right bucket?",
+                )
+            await self._look(layouts, draft, progress, base, full)
+            for gone in mirrored - {_name(it) for it in layouts}:
+                await draft.remove(self._selection.prefix + gone)
+                draft.clusters.discard(gone)
+            final = progress.done(set(map(_name, layouts)))
+            await draft.finish(final)
+        self._at = (draft.parent, final)
+        summary.behind = progress.behind
+        summary.left_out = draft.left_out
+        summary.made += draft.made
+        summary.commits += draft.commits
+        if not base.offline:
+            commit = await self._publish(draft.parent, summary)
+            self._at = (commit, final)
+        summary.left_out |= dict.fromkeys(self._rejected, REJECTED)
+        return summary
+
+    async def _base(self) -> _Base:
+        repository, offline = self._repository, ""
+        head, known = await repository.get(HEAD), await repository.get(TIP)
+        try:
+            tip = await repository.fetch()
+        except GitError as error:
+            reason = await refusal(error, self._settings)
+            if not head:
+                raise reason from error
+            tip, offline = known, str(reason)
+        if head and tip in (head, known):
+            await repository.point(TIP, tip)
+            position = await self._position(head, await repository.mark_of(head))
+            return _Base(head, position, head, offline)
+        # Somebody else pushed, or this copy is new. Commits that nobody has seen are made anew.
+        await repository.point(HEAD, "")
+        await repository.point(TIP, tip)
+        try:
+            ours = await repository.newest_of_ours(tip) if tip else None
+        except GitError as error:
+            raise await refusal(error, self._settings) from error
+        if ours is None:
+            return _Base(tip, Position(), "", "")
+        return _Base(tip, await self._position(ours.commit, ours.mark), ours.commit, "")
+
+    async def _position(self, commit: str, mark: Mark | None) -> Position:
+        if mark is None or mark.selection != self._selection.digest:
+            return Position()
+        at, position = self._at
+        return position if at == commit else mark.position
+
+    async def _mirrored(self, commit: str) -> set[str]:
+        if not commit:
+            return set()
+        path = self._selection.prefix + readme.README
+        return readme.clusters(await self._repository.read(commit, path))
+
+    async def _look(
+        self,
+        layouts: list[Layout],
+        draft: Draft,
+        progress: "_Progress",
+        base: _Base,
+        full: bool,
+    ) -> None:
+        scan = Scan(self._store, self._selection, self._turns, draft)
+
+        async def look(layout: Layout) -> None:
+            name = _name(layout)
+            async with self._clusters_at_once:
+                draft.clusters.add(name)
+                try:
+                    trail = self._trails.get(name)
+                    if full or trail is None:
+                        await self._compare(layout, scan, base)
+                    else:
+                        await self._follow(layout, scan, trail)
+                except (BucketError, RefusedError) as error:
+                    progress.behind[name] = str(error)
+                    self._trails.pop(name, None)
+                else:
+                    progress.reached.add(name)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for layout in layouts:
+                    group.create_task(look(layout))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # the others follow from it, or say the same
+
+    async def _compare(self, layout: Layout, scan: Scan, base: _Base) -> None:
+        name = _name(layout)
+        since = base.position.of(name)
+        trail = Trail(self._store, layout, self._clock)
+        await trail.skip()
+        folder = f"{self._selection.prefix}{layout.prefix}"
+        source = base.ours or base.parent
+        files = await self._repository.files(source, folder) if source else set()
+        again = {path.removeprefix(folder) for path in self._rejected if path.startswith(folder)}
+        self._rejected -= {folder + key for key in again}
+        managers = await managers_since(self._store, layout, since)
+        await scan.compare(
+            layout, files, since=since, again=again, managers=lambda key: managers.get(key, "")
+        )
+        self._trails[name] = trail
+
+    async def _follow(self, layout: Layout, scan: Scan, trail: Trail) -> None:
+        changed = await trail.changed()
+        wanted = (key for key in changed if self._selection.has_key(key))
+        await together(scan.take(layout, key, changed[key]) for key in wanted)
+
+    async def _publish(self, commit: str, summary: Summary) -> str:
+        if not commit or commit == await self._repository.get(TIP):
+            return commit
+        try:
+            published = await publish(
+                self._repository,
+                commit,
+                selection=self._selection,
+                settings=self._settings,
+                at=self._clock(),
+            )
+        except RemoteError as error:
+            summary.unpublished = str(error)
+            return commit
+        summary.unpublished = ""
+        self._rejected |= published.rejected
+        return published.commit
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a round is. now: the bucket's time at its beginning; None: what it reads (journals)
+    takes nobody further, as it may lack a line."""
+
+    before: Position
+    now: datetime | None
+    reached: set[str] = field(default_factory=set)
+    behind: dict[str, str] = field(default_factory=dict)
+
+    def so_far(self) -> Position:
+        """Of a part of it."""
+        if self.now is None:
+            return self.before
+        return replace(
+            self.before, clusters={**self.before.clusters, **dict.fromkeys(self.reached, self.now)}
+        )
+
+    def done(self, clusters: set[str]) -> Position:
+        if self.now is None:
+            return self.before
+        return Position(self.now, {it: self.before.of(it) for it in clusters - self.reached})
+
+
+def _name(layout: Layout) -> str:
+    return layout.prefix.rstrip("/")

@@ -1,0 +1,170 @@
+"""`watcher git-sync`: rounds at their time, and what becomes of one that fails.
+
+Exists so that the mirror keeps up by itself. Promises: a fault of the host or the bucket never ends
+it; what fails is said once and tried again, sooner than the next round is due; what a failed round
+left behind is pushed by the next one.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from watcher.backoff import Backoff
+from watcher.bucket.store import Store
+from watcher.errors import BucketError, RefusedError
+from watcher.gitsync.git import GitError
+from watcher.gitsync.mirror import Mirror, Summary
+from watcher.gitsync.remote import RemoteError, environment
+from watcher.gitsync.repository import Repository, locked
+from watcher.gitsync.selection import PLAIN_SECRET, REJECTED, UNREADABLE
+from watcher.logs import Log, Outage
+from watcher.metrics import FleetMetrics
+from watcher.settings import Settings
+
+_LOOK = 15.0  # seconds between two looks at the clock, which may jump
+_FIRST, _LONGEST = 30.0, 600.0  # seconds until what failed is tried again
+_FULL = timedelta(days=1)  # between two comparisons of everything, if the schedule is continuous
+_ACTIONS = {"A": "create", "M": "update", "D": "delete"}
+_NAMED = 20  # files of a log line
+
+
+@contextmanager
+def copy_of(settings: Settings) -> Iterator[Repository]:
+    """The local copy, in the folder of the settings or a temporary one, which is ours meanwhile.
+
+    Raises UsageError.
+    """
+    with environment(settings) as variables:
+        if settings.git_cache_dir is not None:
+            with locked(settings.git_cache_dir):
+                yield Repository(settings.git_cache_dir, settings, variables)
+        else:
+            with TemporaryDirectory(prefix="watcher-git-") as folder:
+                yield Repository(Path(folder), settings, variables)
+
+
+@dataclass(slots=True)
+class Rounds:
+    """`run()` never returns by itself; cancel it."""
+
+    store: Store
+    repository: Repository
+    settings: Settings
+    metrics: FleetMetrics
+    log: Log
+    clock: Callable[[], datetime]
+    random: Random
+    not_ready: str | None = field(default="the first round is under way", init=False)
+    _behind: set[str] = field(default_factory=set, init=False)
+    _left_out: set[str] = field(default_factory=set, init=False)
+
+    async def run(self) -> None:
+        time = asyncio.get_running_loop().time
+        remote = Outage(self.log, "pushing to the repository", time)
+        bucket = Outage(self.log, "reading the bucket", time)
+        copy = Outage(self.log, "working on the local copy", time)
+        patience = Backoff(self.random, _FIRST, _LONGEST)
+        mirror: Mirror | None = None
+        full, compared = True, self.clock()
+        while True:
+            began = self.clock()
+            try:
+                if mirror is None:
+                    mirror = await self.mirror()
+                summary = await self._timed(mirror, full=full)
+            except (RemoteError, BucketError, RefusedError) as error:
+                reason = "remote" if isinstance(error, RemoteError) else "bucket"
+                self.metrics.git_failures.labels(reason).inc()
+                (remote if reason == "remote" else bucket).began(str(error))
+                self.not_ready = self.not_ready and str(error)
+                await asyncio.sleep(patience.next())
+                continue
+            except (GitError, OSError) as error:  # a disk that is full or was lost, a kill -9
+                self.metrics.git_failures.labels("copy").inc()
+                copy.began(str(error))
+                self.not_ready = self.not_ready and str(error)
+                self.repository.forget()
+                mirror = None
+                await asyncio.sleep(patience.next())
+                continue
+            bucket.ended()
+            copy.ended()
+            self.not_ready = None
+            compared = began if full else compared
+            if summary.unpublished:
+                self.metrics.git_failures.labels("remote").inc()
+                remote.began(summary.unpublished)
+            else:
+                remote.ended()
+            if summary.unpublished or summary.behind:
+                full = False  # journals, what is behind, and the push
+                await asyncio.sleep(patience.next())
+                continue
+            patience.reset()
+            if await self.repository.has_grown():
+                self.repository.forget()
+                mirror = None
+            full = await self._until_due(began, compared)
+
+    async def once(self) -> Summary:
+        """One round. Raises RemoteError, BucketError, RefusedError and GitError."""
+        return await self._timed(await self.mirror(), full=True)
+
+    async def mirror(self) -> Mirror:
+        """With a local copy that is of use. Raises GitError."""
+        await self.repository.prepare()
+        return Mirror(self.store, self.repository, self.settings, self.clock)
+
+    async def _timed(self, mirror: Mirror, *, full: bool) -> Summary:
+        time = asyncio.get_running_loop().time
+        began = time()
+        summary = await mirror.round(full=full)
+        seconds = time() - began
+        self.metrics.git_round_duration.set(seconds)
+        self.metrics.git_unpushed_commits.set(await self.repository.unpublished())
+        self.metrics.git_behind_clusters.set(len(summary.behind))
+        self.metrics.git_commits.inc(summary.commits)
+        reasons = Counter(summary.left_out.values())
+        for reason in (PLAIN_SECRET, REJECTED, UNREADABLE):
+            self.metrics.git_refused_files.labels(reason).set(reasons[reason])
+        made = Counter(_ACTIONS[change.action] for change in summary.made)
+        for action, count in made.items():
+            self.metrics.git_files.labels(action).inc(count)
+        if not summary.unpublished and not summary.behind:
+            self.metrics.git_last_success.set(self.clock().timestamp())
+        self._tell(summary, made, seconds)
+        return summary
+
+    def _tell(self, summary: Summary, made: Counter[str], seconds: float) -> None:
+        if summary.commits:
+            took = f"{seconds:.1f}s"
+            self.log.info("committed", clusters=summary.clusters, **made, seconds=took)
+        for cluster in sorted(summary.behind.keys() - self._behind):
+            why = summary.behind[cluster]
+            self.log.warning("a cluster cannot be read", cluster=cluster, reason=why)
+        for cluster in sorted(self._behind - summary.behind.keys()):
+            self.log.info("a cluster can be read again", cluster=cluster)
+        self._behind = set(summary.behind)
+        new = sorted(summary.left_out.keys() - self._left_out)
+        for path in new[:_NAMED]:
+            self.log.warning("a file is not mirrored", path=path, reason=summary.left_out[path])
+        if len(new) > _NAMED:
+            self.log.warning("more files are not mirrored", files=len(new) - _NAMED)
+        self._left_out = set(summary.left_out)
+
+    async def _until_due(self, began: datetime, compared: datetime) -> bool:
+        """Whether the next round, whose time it is then, is a full one."""
+        schedule = self.settings.git_sync_schedule
+        if schedule is None:
+            await asyncio.sleep(self.settings.git_sync_interval)
+            return not compared <= self.clock() < compared + _FULL
+        due = schedule.after(began)
+        while began <= self.clock() < due:  # put back, the clock tells nothing any more
+            await asyncio.sleep(_LOOK)
+        return True
