@@ -96,17 +96,22 @@ async def _serve(settings: Settings, rounds: "Rounds", metrics: "FleetMetrics") 
 
 
 def _last_line(summary: "Summary") -> str:
-    actions = [change.action for change in summary.made]
+    made = summary.made
     return (
-        f"{summary.clusters} clusters, {actions.count('M')} changed, {actions.count('A')} added,"
-        f" {actions.count('D')} deleted in {summary.commits} commits"
+        f"{_count(summary.clusters, 'cluster')}, {made['M']} changed, {made['A']} added,"
+        f" {made['D']} deleted in {_count(summary.commits, 'commit')}"
     )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _judge(summary: "Summary") -> None:
     """Raises WatcherError where the branch does not equal the bucket."""
     problems = [f"{cluster}: {why}" for cluster, why in sorted(summary.behind.items())]
-    problems += [f"{path} is not mirrored: {why}" for path, why in sorted(summary.left_out.items())]
+    kept_out = sorted((summary.left_out | summary.rejected).items())
+    problems += [f"{path} is not mirrored: {why}" for path, why in kept_out]
     if len(problems) > _SHOWN:
         problems[_SHOWN:] = [f"and {len(problems) - _SHOWN} more"]
     if summary.unpublished:

@@ -6,14 +6,15 @@ of no cluster more than is in it; where nothing changed there is no commit.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime
 
 from watcher.gitsync import readme
-from watcher.gitsync.message import message
+from watcher.gitsync.message import message, of_clusters
 from watcher.gitsync.position import Mark, Position
-from watcher.gitsync.repository import Change, Repository
+from watcher.gitsync.repository import Repository
 from watcher.gitsync.selection import Selection
 from watcher.gitsync.tree import Tree, building, built
 
@@ -23,8 +24,8 @@ Publish = Callable[[str], Awaitable[str]]  # a commit -> the one that stands for
 
 
 class Draft:
-    """parent: the commit that it begins with; "": none. position: how far the round is, for a part
-    of it. publish: called for each part but the last. left_out: see `message`."""
+    """parent: the commit that it begins with; "": none. before: how far that one goes. position:
+    how far the round is, for a part of it. publish: called for each part but the last."""
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Draft:
         selection: Selection,
         parent: str,
         *,
+        before: Position,
         position: Callable[[], Position],
         publish: Publish,
         per_cluster: bool,
@@ -39,11 +41,12 @@ class Draft:
     ) -> None:
         self.parent = parent
         self.clusters: set[str] = set()  # that it mirrors: `domain/name`
-        self.left_out: dict[str, str] = {}
-        self.made: list[Change] = []  # by commits so far
+        self.left_out: dict[str, str] = {}  # path -> why, as `selection` names it
+        self.made: Counter[str] = Counter()  # files by action (A, M, D), in commits so far
         self.commits = 0
         self._repository = repository
         self._selection = selection
+        self._before = before
         self._position = position
         self._publish = publish
         self._per_cluster = per_cluster
@@ -148,7 +151,8 @@ class Draft:
             entry = (await self._repository.entries(tree, f"{folder}/")).get(name)
             async with building(self._repository.git, self.parent) as draft:
                 await (draft.graft(path, *entry) if entry else draft.remove(path))
-            await self._commit(await built(self._repository.git), self._position())
+            # It says no more than its parent: of the other clusters it lacks what was found.
+            await self._commit(await built(self._repository.git), self._before)
 
     async def _commit(self, tree: str, position: Position) -> None:
         before = await self._repository.tree_of(self.parent)
@@ -163,6 +167,7 @@ class Draft:
             mark=Mark(position, self._selection.digest, tree),
         )
         self.parent = await self._repository.commit(tree, self.parent, text, self._clock())
-        self.made += changes
+        files = of_clusters(changes, self._selection.prefix)
+        self.made.update(change.action for change in files)
         self.commits += 1
         self._managers.clear()

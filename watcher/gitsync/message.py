@@ -6,6 +6,7 @@ the commit itself, taken from its two trees; a name of somebody else's cannot en
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import fill
 
 from watcher.gitsync.position import Mark
 from watcher.gitsync.repository import Change
@@ -13,6 +14,7 @@ from watcher.gitsync.repository import Change
 _ROWS = 100  # of the table
 _MANAGERS = 20
 _NAMED = 20  # files that are not mirrored
+_WIDTH = 78  # of a line of prose
 _WORDS = {"M": "changed", "A": "added", "D": "deleted"}
 _HEADINGS = ("cluster", "kind", *_WORDS.values())
 
@@ -27,7 +29,7 @@ def message(
 ) -> str:
     """changes: of the whole commit. prefix: of the mirror's paths. managers: path -> who changed
     it. left_out: path -> why it is not mirrored, of files that were to be."""
-    files = [it for it in changes if it.path.removeprefix(prefix).count("/") > 1]
+    files = of_clusters(changes, prefix)
     parts = [summary(files, prefix) or "Update README.md"]
     if files:
         parts.append(_table(files, prefix))
@@ -35,6 +37,11 @@ def message(
     if left_out:
         parts.append(_not_mirrored(left_out))
     return "\n\n".join([*filter(None, parts), mark.trailers()]) + "\n"
+
+
+def of_clusters(changes: Iterable[Change], prefix: str) -> list[Change]:
+    """Without those of the generated files."""
+    return [it for it in changes if it.path.removeprefix(prefix).count("/") > 1]
 
 
 def summary(files: Iterable[Change], prefix: str) -> str:
@@ -81,7 +88,8 @@ def _changed_by(files: Iterable[Change], managers: Mapping[str, str]) -> str:
         return ""
     if others or unknown:
         named.append(f"others or not known {others + unknown:,}")
-    return f"Changed by {', '.join(named)}."
+    text = f"Changed by {', '.join(named)}."
+    return fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _not_mirrored(left_out: Mapping[str, str]) -> str:

@@ -7,13 +7,14 @@ the others are not; where the host is away, a bounded number of commits waits he
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from watcher.bucket import fleet
+from watcher.bucket import fleet, owner
 from watcher.bucket.layout import Layout
 from watcher.bucket.meta import together
 from watcher.bucket.store import Store
@@ -21,12 +22,13 @@ from watcher.errors import BucketError, RefusedError
 from watcher.gitsync import readme
 from watcher.gitsync.draft import Draft
 from watcher.gitsync.git import GitError
+from watcher.gitsync.message import of_clusters
 from watcher.gitsync.position import Mark, Position
 from watcher.gitsync.publish import publish
 from watcher.gitsync.remote import RemoteError, refusal
-from watcher.gitsync.repository import HEAD, TIP, Change, OvertakenError, Repository
+from watcher.gitsync.repository import HEAD, TIP, OvertakenError, Repository
 from watcher.gitsync.scan import Scan, Trail, managers_since
-from watcher.gitsync.selection import REJECTED, Selection
+from watcher.gitsync.selection import Selection
 from watcher.settings import Settings
 
 _CLUSTERS_AT_ONCE = 8
@@ -37,20 +39,17 @@ _RACES = 5  # rounds that somebody else's push may spoil before we wait for the 
 
 @dataclass(slots=True)
 class Summary:
-    """What a round did. behind: cluster -> why it could not be read. left_out: path -> why it is
-    not mirrored. unpublished: why commits wait here; "": none does."""
+    """What a round did. made: files by action (A, M, D). behind: cluster -> why it could not be
+    read. left_out: path -> why it is not mirrored. rejected: path -> why the host refuses it.
+    unpublished: why commits wait here; "": none does."""
 
     clusters: int = 0
     commits: int = 0
-    made: list[Change] = field(default_factory=list)
+    made: Counter[str] = field(default_factory=Counter)
     behind: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
     unpublished: str = ""
-
-    @property
-    def complete(self) -> bool:
-        """Whether the host's branch equals the bucket now."""
-        return not (self.behind or self.left_out or self.unpublished)
 
 
 class _Base(NamedTuple):
@@ -79,7 +78,7 @@ class Mirror:
         self._clusters_at_once = asyncio.Semaphore(_CLUSTERS_AT_ONCE)
         self._at = ("", Position())  # the newest commit, and how far it really goes
         self._trails: dict[str, Trail] = {}
-        self._rejected: set[str] = set()  # paths
+        self._rejected: dict[str, str] = {}  # path -> the host's words
 
     async def round(self, *, full: bool = True) -> Summary:
         """full: by listings; else by journals, of clusters that a full round has seen.
@@ -97,13 +96,15 @@ class Mirror:
         summary = Summary(unpublished=base.offline)
         if await self._repository.unpublished() >= _MOST_UNPUBLISHED:
             await self._publish(base.parent, summary)
-            return summary
-        now = await self._store.now() - _MARGIN
+            if summary.unpublished:
+                return summary
+            base = await self._base()
+        now = await self._store.now() - _MARGIN if full else None
         layouts = [
             it for it in await fleet.clusters(self._store) if self._selection.has_cluster(it)
         ]
         summary.clusters = len(layouts)
-        progress = _Progress(base.position, now if full else None)
+        progress = _Progress(base.position, now)
 
         async def publish_part(commit: str) -> str:
             return commit if base.offline else await self._publish(commit, summary)
@@ -112,6 +113,7 @@ class Mirror:
             self._repository,
             self._selection,
             base.parent,
+            before=base.position,
             position=progress.so_far,
             publish=publish_part,
             per_cluster=self._settings.git_commit_per_cluster,
@@ -142,8 +144,18 @@ class Mirror:
         if not base.offline:
             commit = await self._publish(draft.parent, summary)
             self._at = (commit, final)
-        summary.left_out |= dict.fromkeys(self._rejected, REJECTED)
+        if self._rejected:
+            summary.rejected = dict(self._rejected)
+            await self._count(base.parent, summary)
         return summary
+
+    async def _count(self, before: str, summary: Summary) -> None:
+        """Anew, as commits that the host refused have become others."""
+        after = await self._repository.get(HEAD)
+        trees = [await self._repository.tree_of(commit) for commit in (before, after)]
+        files = of_clusters(await self._repository.diff(*trees), self._selection.prefix)
+        summary.made = Counter(change.action for change in files)
+        summary.commits = await self._repository.count(after, beyond=before)
 
     async def _base(self) -> _Base:
         repository, offline = self._repository, ""
@@ -162,6 +174,7 @@ class Mirror:
         # Somebody else pushed, or this copy is new. Commits that nobody has seen are made anew.
         await repository.point(HEAD, "")
         await repository.point(TIP, tip)
+        self._trails.clear()  # what they led to may have been in those commits
         try:
             ours = await repository.newest_of_ours(tip) if tip else None
         except GitError as error:
@@ -195,11 +208,10 @@ class Mirror:
         async def look(layout: Layout) -> None:
             name = _name(layout)
             async with self._clusters_at_once:
-                draft.clusters.add(name)
                 try:
                     trail = self._trails.get(name)
                     if full or trail is None:
-                        await self._compare(layout, scan, base)
+                        await self._compare(layout, scan, base, draft)
                     else:
                         await self._follow(layout, scan, trail)
                 except (BucketError, RefusedError) as error:
@@ -215,8 +227,10 @@ class Mirror:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None  # the others follow from it, or say the same
 
-    async def _compare(self, layout: Layout, scan: Scan, base: _Base) -> None:
+    async def _compare(self, layout: Layout, scan: Scan, base: _Base, draft: Draft) -> None:
         name = _name(layout)
+        await owner.read(self._store, layout)  # refuses what we would not understand
+        draft.clusters.add(name)
         since = base.position.of(name)
         trail = Trail(self._store, layout, self._clock)
         await trail.skip()
@@ -224,7 +238,8 @@ class Mirror:
         source = base.ours or base.parent
         files = await self._repository.files(source, folder) if source else set()
         again = {path.removeprefix(folder) for path in self._rejected if path.startswith(folder)}
-        self._rejected -= {folder + key for key in again}
+        for key in again:
+            del self._rejected[folder + key]
         managers = await managers_since(self._store, layout, since)
         await scan.compare(
             layout, files, since=since, again=again, managers=lambda key: managers.get(key, "")

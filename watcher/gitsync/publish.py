@@ -6,8 +6,9 @@ is refused is named, and is missing in the mirror rather than out of date; what 
 stays here and is pushed later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from watcher.gitsync.git import GitError
@@ -23,10 +24,10 @@ _MOST_PUSHES = 64  # of a round, in search of what is refused: enough for three 
 
 
 class Published(NamedTuple):
-    """commit: the host's newest. rejected: paths that it refused."""
+    """commit: the host's newest. rejected: paths that it refused, and its words."""
 
     commit: str
-    rejected: frozenset[str] = frozenset()
+    rejected: Mapping[str, str] = MappingProxyType({})
 
 
 async def publish(
@@ -57,7 +58,7 @@ async def _without_refused(
     tip = await repository.get(TIP)
     base, wanted = await repository.tree_of(tip), await repository.tree_of(commit)
     batches = _smaller(await repository.diff(base, wanted), error)
-    rejected: set[str] = set()
+    rejected: dict[str, str] = {}
     mark = await repository.mark_of(commit)
     old = await repository.mark_of(tip) if tip else None
     try:
@@ -76,14 +77,14 @@ async def _without_refused(
                     batches[:0] = _smaller(batch, again)
                     continue
                 [change] = batch
-                rejected.add(change.path)
+                rejected[change.path] = str(again)
                 if change.action == "M":  # what it was before would be a lie
                     batches.append([Change("D", change.path)])
     finally:
         await repository.point(HEAD, tip)
     if batches:
         raise RemoteError(f"the host refuses what is pushed: {error}")
-    return Published(tip, frozenset(rejected))
+    return Published(tip, rejected)
 
 
 def _smaller(batch: Sequence[Change], error: RejectedError) -> list[list[Change]]:

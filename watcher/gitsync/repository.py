@@ -173,10 +173,14 @@ class Repository:
 
     async def unpublished(self) -> int:
         """How many commits of ours the host lacks."""
-        head, tip = await self.get(HEAD), await self.get(TIP)
-        if not head:
+        return await self.count(await self.get(HEAD), beyond=await self.get(TIP))
+
+    async def count(self, commit: str, *, beyond: str) -> int:
+        """Commits between two; "" is before all."""
+        if not commit:
             return 0
-        return int(await self.git.ask("rev-list", "--count", head, *([f"^{tip}"] if tip else [])))
+        past = [f"^{beyond}"] if beyond else []
+        return int(await self.git.ask("rev-list", "--count", commit, *past))
 
     async def mark_of(self, commit: str) -> Mark | None:
         found = await self.git.ask("log", "-1", "--format=%T%n%B", commit)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import unquote
 
-from watcher.bucket import journal, owner
+from watcher.bucket import journal
 from watcher.bucket.layout import Layout
 from watcher.bucket.loading import objects
 from watcher.bucket.meta import together
@@ -55,10 +55,8 @@ class Scan:
 
         files: its keys; they are used up. since: what was written before is in the mirror as it
         is; None: nothing is. again: keys to be taken whatever their age. managers: who last
-        changed a key, where its metadata does not say. Raises RefusedError for a newer format,
-        and BucketError.
+        changed a key, where its metadata does not say. Raises BucketError.
         """
-        await owner.read(self.store, layout)  # refuses what we would not understand
         missing_counts = not self.selection.exclude_owned  # else many are missing, and rightly
         async for page in objects(self.store, layout.prefix):
             wanted = []

@@ -16,7 +16,6 @@ from watcher.settings import Settings
 
 PLAIN_SECRET = "plain-secret"
 UNREADABLE = "unreadable"
-REJECTED = "rejected"  # by the host
 
 _SECRET = "secret"  # its folder
 _OWNED = b"# ownerReferences:"  # how the file of an object with owners begins

@@ -22,7 +22,7 @@ from watcher.gitsync.git import GitError
 from watcher.gitsync.mirror import Mirror, Summary
 from watcher.gitsync.remote import RemoteError, environment
 from watcher.gitsync.repository import Repository, locked
-from watcher.gitsync.selection import PLAIN_SECRET, REJECTED, UNREADABLE
+from watcher.gitsync.selection import PLAIN_SECRET, UNREADABLE
 from watcher.logs import Log, Outage
 from watcher.metrics import FleetMetrics
 from watcher.settings import Settings
@@ -62,7 +62,7 @@ class Rounds:
     random: Random
     not_ready: str | None = field(default="the first round is under way", init=False)
     _behind: set[str] = field(default_factory=set, init=False)
-    _left_out: set[str] = field(default_factory=set, init=False)
+    _kept_out: set[str] = field(default_factory=set, init=False)
 
     async def run(self) -> None:
         time = asyncio.get_running_loop().time
@@ -113,8 +113,15 @@ class Rounds:
             full = await self._until_due(began, compared)
 
     async def once(self) -> Summary:
-        """One round. Raises RemoteError, BucketError, RefusedError and GitError."""
-        return await self._timed(await self.mirror(), full=True)
+        """One round. Raises RemoteError, BucketError, RefusedError, GitError and OSError."""
+        try:
+            return await self._timed(await self.mirror(), full=True)
+        except GitError as error:
+            if self.settings.git_cache_dir is None:
+                raise
+            self.log.warning("the local copy is made anew", reason=str(error))
+            self.repository.forget()
+            return await self._timed(await self.mirror(), full=True)
 
     async def mirror(self) -> Mirror:
         """With a local copy that is of use. Raises GitError."""
@@ -131,18 +138,19 @@ class Rounds:
         self.metrics.git_behind_clusters.set(len(summary.behind))
         self.metrics.git_commits.inc(summary.commits)
         reasons = Counter(summary.left_out.values())
-        for reason in (PLAIN_SECRET, REJECTED, UNREADABLE):
+        for reason in (PLAIN_SECRET, UNREADABLE):
             self.metrics.git_refused_files.labels(reason).set(reasons[reason])
-        made = Counter(_ACTIONS[change.action] for change in summary.made)
-        for action, count in made.items():
-            self.metrics.git_files.labels(action).inc(count)
+        self.metrics.git_refused_files.labels("rejected").set(len(summary.rejected))
+        for action, count in summary.made.items():
+            self.metrics.git_files.labels(_ACTIONS[action]).inc(count)
         if not summary.unpublished and not summary.behind:
             self.metrics.git_last_success.set(self.clock().timestamp())
-        self._tell(summary, made, seconds)
+        self._tell(summary, seconds)
         return summary
 
-    def _tell(self, summary: Summary, made: Counter[str], seconds: float) -> None:
+    def _tell(self, summary: Summary, seconds: float) -> None:
         if summary.commits:
+            made = {_ACTIONS[action]: count for action, count in summary.made.items()}
             took = f"{seconds:.1f}s"
             self.log.info("committed", clusters=summary.clusters, **made, seconds=took)
         for cluster in sorted(summary.behind.keys() - self._behind):
@@ -151,12 +159,13 @@ class Rounds:
         for cluster in sorted(self._behind - summary.behind.keys()):
             self.log.info("a cluster can be read again", cluster=cluster)
         self._behind = set(summary.behind)
-        new = sorted(summary.left_out.keys() - self._left_out)
+        kept_out = summary.left_out | summary.rejected
+        new = sorted(kept_out.keys() - self._kept_out)
         for path in new[:_NAMED]:
-            self.log.warning("a file is not mirrored", path=path, reason=summary.left_out[path])
+            self.log.warning("a file is not mirrored", path=path, reason=kept_out[path])
         if len(new) > _NAMED:
             self.log.warning("more files are not mirrored", files=len(new) - _NAMED)
-        self._left_out = set(summary.left_out)
+        self._kept_out = set(kept_out)
 
     async def _until_due(self, began: datetime, compared: datetime) -> bool:
         """Whether the next round, whose time it is then, is a full one."""
