@@ -21,9 +21,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("same-every-time")
 
-# Both end by themselves: the first with the test's event loop, the second (of moto's server)
-# with the client's connection.
-_PASSING_THREADS = ("asyncio_", "process_request_thread")
+# All end by themselves: the first with the test's event loop, the second (asyncio's, up to Python
+# 3.11) with a child process, the third (of moto's server) with the client's connection.
+_PASSING_THREADS = ("asyncio_", "waitpid-", "process_request_thread")
 
 
 def pytest_configure() -> None:

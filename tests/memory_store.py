@@ -61,17 +61,25 @@ class _Object:
 
 
 class MemoryStore(Store):
-    """latency: seconds each request takes. late: seconds after which a late one lands.
+    """latency: seconds each request takes. late: seconds after which a late one lands. clock: the
+    server's.
 
     Truth for tests: `objects()` is what the bucket holds; `requests` counts (operation, key).
     """
 
     def __init__(
-        self, *, latency: float = 0.0, late: float = 5.0, page: int = 1000, versioned: bool = False
+        self,
+        *,
+        latency: float = 0.0,
+        late: float = 5.0,
+        page: int = 1000,
+        versioned: bool = False,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self.latency = latency
         self.late = late
         self.page = page
+        self._clock = clock or _now
         self.requests: Counter[tuple[str, str]] = Counter()
         self.choose_fault: Callable[[str, str], Fault] = lambda operation, key: Fault.NONE
         self._objects: dict[str, _Object] = {}
@@ -140,7 +148,7 @@ class MemoryStore(Store):
         await self._request("LIST", prefix, lambda: None)
 
     async def now(self, prefix: str = "") -> datetime:
-        return await self._request("LIST", prefix, _now)
+        return await self._request("LIST", prefix, self._clock)
 
     async def put(
         self,
@@ -199,7 +207,7 @@ class MemoryStore(Store):
         """What is to land late still does: the network doesn't know that we are gone."""
 
     def _object(self, body: bytes, metadata: Mapping[str, str]) -> _Object:
-        return _Object(body, self._etag(body), metadata, self._new_version(), _now())
+        return _Object(body, self._etag(body), metadata, self._new_version(), self._clock())
 
     def _new_version(self) -> str:
         """Of a versioned bucket; "" of another."""
