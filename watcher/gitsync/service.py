@@ -30,6 +30,11 @@ from watcher.settings import Settings
 _LOOK = 15.0  # seconds between two looks at the clock, which may jump
 _FIRST, _LONGEST = 30.0, 600.0  # seconds until what failed is tried again
 _FULL = timedelta(days=1)  # between two comparisons of everything, if the schedule is continuous
+_FAILING = {
+    "remote": "pushing to the repository",
+    "bucket": "reading the bucket",
+    "copy": "working on the local copy",
+}
 _ACTIONS = {"A": "create", "M": "update", "D": "delete"}
 _NAMED = 20  # files of a log line
 
@@ -63,54 +68,58 @@ class Rounds:
     not_ready: str | None = field(default="the first round is under way", init=False)
     _behind: set[str] = field(default_factory=set, init=False)
     _kept_out: set[str] = field(default_factory=set, init=False)
+    _mirror: Mirror | None = field(default=None, init=False)
+    _outages: dict[str, Outage] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         time = asyncio.get_running_loop().time
-        remote = Outage(self.log, "pushing to the repository", time)
-        bucket = Outage(self.log, "reading the bucket", time)
-        copy = Outage(self.log, "working on the local copy", time)
+        self._outages = {reason: Outage(self.log, what, time) for reason, what in _FAILING.items()}
         patience = Backoff(self.random, _FIRST, _LONGEST)
-        mirror: Mirror | None = None
         full, compared = True, self.clock()
         while True:
             began = self.clock()
-            try:
-                if mirror is None:
-                    mirror = await self.mirror()
-                summary = await self._timed(mirror, full=full)
-            except (RemoteError, BucketError, RefusedError) as error:
-                reason = "remote" if isinstance(error, RemoteError) else "bucket"
-                self.metrics.git_failures.labels(reason).inc()
-                (remote if reason == "remote" else bucket).began(str(error))
-                self.not_ready = self.not_ready and str(error)
-                await asyncio.sleep(patience.next())
-                continue
-            except (GitError, OSError) as error:  # a disk that is full or was lost, a kill -9
-                self.metrics.git_failures.labels("copy").inc()
-                copy.began(str(error))
-                self.not_ready = self.not_ready and str(error)
-                self.repository.forget()
-                mirror = None
-                await asyncio.sleep(patience.next())
-                continue
-            bucket.ended()
-            copy.ended()
-            self.not_ready = None
-            compared = began if full else compared
-            if summary.unpublished:
-                self.metrics.git_failures.labels("remote").inc()
-                remote.began(summary.unpublished)
-            else:
-                remote.ended()
-            if summary.unpublished or summary.behind:
-                full = False  # journals, what is behind, and the push
+            summary = await self._try(full=full)
+            if summary and full:
+                full, compared = False, began  # what is behind, or could not be pushed, is next
+            if summary is None or summary.unpublished or summary.behind:
                 await asyncio.sleep(patience.next())
                 continue
             patience.reset()
-            if await self.repository.has_grown():
-                self.repository.forget()
-                mirror = None
             full = await self._until_due(began, compared)
+
+    async def _try(self, *, full: bool) -> Summary | None:
+        """None: it failed, which has been told."""
+        try:
+            self._mirror = self._mirror or await self.mirror()
+            summary = await self._timed(self._mirror, full=full)
+            if not summary.unpublished and await self.repository.has_grown():
+                self._forget()
+        except RemoteError as error:
+            self._fails("remote", str(error))
+        except (BucketError, RefusedError) as error:
+            self._fails("bucket", str(error))
+        except (GitError, OSError) as error:  # a disk that is full or was lost, a kill -9
+            self._fails("copy", str(error))
+            self._forget()
+        else:
+            self._outages["bucket"].ended()
+            self._outages["copy"].ended()
+            if summary.unpublished:
+                self._fails("remote", summary.unpublished)
+            else:
+                self._outages["remote"].ended()
+            self.not_ready = None
+            return summary
+        return None
+
+    def _fails(self, reason: str, why: str) -> None:
+        self.metrics.git_failures.labels(reason).inc()
+        self._outages[reason].began(why)
+        self.not_ready = self.not_ready and why  # it was ready: then it still is
+
+    def _forget(self) -> None:
+        self.repository.forget()
+        self._mirror = None
 
     async def once(self) -> Summary:
         """One round. Raises RemoteError, BucketError, RefusedError, GitError and OSError."""

@@ -1,4 +1,4 @@
-"""A bucket in memory, a bare repository as the host, and a clock moved by hand: for tests of rounds.
+"""A bucket in memory, a bare repository as the host, and a clock moved by hand: to play rounds on.
 
 The git is the real one; the truth about the host is asked of it beside our code.
 """
