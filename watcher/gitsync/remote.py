@@ -106,7 +106,12 @@ def _write(path: Path, text: str) -> Path:
 
 
 async def refusal(error: GitError, settings: Settings) -> RemoteError:
-    """What the host's refusal means for who has to mend it."""
+    """What the host's refusal means for who has to mend it.
+
+    Raises the GitError itself where it is not the host's, but the local copy's.
+    """
+    if any(re.search(_LOCAL, line) for line in error.said.splitlines()):
+        raise error
     where = masked(settings.git_repository)
     for pattern, meaning, hint in _MEANINGS:
         if re.search(pattern, error.said, re.IGNORECASE):
@@ -152,6 +157,12 @@ def _host_of(repository: str) -> tuple[str, int]:
     return repository.partition("@")[2].partition(":")[0], 22
 
 
+# What git says of a copy that is damaged, or whose disk is full; the host's words begin otherwise.
+_LOCAL = (
+    r"^(error|fatal): .*("
+    r"corrupt|is empty|bad object|inflate|No space left|Read-only file system|"
+    r"unable to (create|unpack|write) |unable to read (tree|sha1))"
+)
 _READ_ONLY = (
     r"read.only|write access|not allowed to push|protected branch|branch is protected|"
     r"denied to|insufficient permission|permission to .* denied"
