@@ -16,7 +16,8 @@ from watcher.capture.watchfulness import Watchfulness
 from watcher.capture.writer import Writer
 from watcher.errors import BucketError, ClusterError
 
-POLL = 0.25  # seconds between two looks
+_LOOK = 0.05  # seconds between two looks whether the first sync is done
+_SHOW = 0.25  # seconds between two lines of progress
 _GIVES_UP = 60.0  # seconds without any progress, while something fails
 _LATE_KINDS = 300.0  # seconds that kinds which fail are waited for before others are judged
 _LATE = 60.0  # seconds past max-delay after which capture does not work
@@ -72,15 +73,15 @@ class Headway:
         known_at: float | None = None  # what is to be written or deleted
         moved, moved_at = (-1, -1), clock()
         while not stop.is_set():
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(_LOOK)
             now = clock()
             if not (self.all_listed() and self.absence.settled):
                 known_at = None
-            elif known_at is None:
-                known_at = now
-            elif not self.pending.older_than(known_at):
-                self.synced = True
-                return
+            else:
+                known_at = now if known_at is None else known_at
+                if not self.pending.older_than(known_at):
+                    self.synced = True
+                    return
             if (done := self._steps(known_at)) != moved:
                 moved, moved_at = done, now
             elif not patient and now - moved_at > _GIVES_UP:
@@ -142,7 +143,7 @@ class Headway:
         """Show how far we are, until cancelled."""
         while True:
             show(self.progress())
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(_SHOW)
 
     def summary(self, seconds: float) -> Summary:
         """What was done up to now, and what was not."""

@@ -23,7 +23,7 @@ from watcher.capture.start import Grounds
 from watcher.capture.writer import Target, Writer
 from watcher.cluster import client
 
-_POLL = 0.25  # seconds between two looks whether all is written
+_POLL = 0.05  # seconds between two looks whether all is written
 _LAST_WORDS = 5.0  # seconds at least for each of the records at the end
 _CHECKPOINT = 60.0  # seconds that writing it may take while nobody waits
 
