@@ -203,6 +203,9 @@ class MemoryStore(Store):
         found = {name.partition("/")[0] for name in below if "/" in name}
         return await self._request("LIST", prefix, lambda: tuple(sorted(found)))
 
+    async def use_keys(self, access_key: str, secret_key: str) -> None:
+        """Nobody asks for any."""
+
     async def close(self) -> None:
         """What is to land late still does: the network doesn't know that we are gone."""
 

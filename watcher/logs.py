@@ -8,6 +8,7 @@ below that they would print request headers and bodies.
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
@@ -20,8 +21,26 @@ Form = Literal["auto", "logfmt", "json"]
 Level = Literal["debug", "info", "warning", "error"]
 
 
-def open_log(stream: TextIO, form: Form, level: Level, clock: Callable[[], datetime]) -> Log:
+_RANKS: dict[str, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3, "critical": 4}
+
+
+@dataclass(slots=True)
+class Threshold:
+    """The lowest level that is written. Moved while a log is open, it counts from then on."""
+
+    level: Level
+
+
+def open_log(
+    stream: TextIO, form: Form, level: Level | Threshold, clock: Callable[[], datetime]
+) -> Log:
     """A log on this stream. clock: now, with a time zone."""
+    threshold = level if isinstance(level, Threshold) else Threshold(level)
+
+    def sift(_: WrappedLogger, name: str, entry: EventDict) -> EventDict:
+        if _RANKS[name] < _RANKS[threshold.level]:
+            raise structlog.DropEvent
+        return entry
 
     def stamp(_: WrappedLogger, __: str, entry: EventDict) -> EventDict:
         now = clock().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -29,8 +48,8 @@ def open_log(stream: TextIO, form: Form, level: Level, clock: Callable[[], datet
 
     return structlog.wrap_logger(  # type: ignore[no-any-return]
         structlog.WriteLogger(stream),
-        processors=[structlog.processors.add_log_level, stamp, *_rendering(stream, form)],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        processors=[sift, structlog.processors.add_log_level, stamp, *_rendering(stream, form)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         cache_logger_on_first_use=True,
     )
 

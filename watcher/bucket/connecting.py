@@ -88,6 +88,11 @@ class Credentials(AioCredentials):  # type: ignore[misc]
             if self.current is expired:
                 self.current = await self._load()
 
+    async def replace(self, keys: tuple[str, str, str]) -> None:
+        """Load from another source from now on. Raises what failures.py has homes for."""
+        self._keys = keys
+        await self.renew(self.current)
+
     async def load_credentials(self) -> "Credentials":
         await self.renew(None)
         return self

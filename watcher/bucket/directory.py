@@ -114,6 +114,9 @@ class Directory(Store):
     async def folders(self, prefix: str) -> tuple[str, ...]:
         return await self._run("LIST", lambda: self._folders(prefix))
 
+    async def use_keys(self, access_key: str, secret_key: str) -> None:
+        """Nobody asks for any."""
+
     async def close(self) -> None:
         pass
 

@@ -71,6 +71,9 @@ class Fenced(Store):
     async def folders(self, prefix: str) -> tuple[str, ...]:
         return await self._store.folders(prefix)
 
+    async def use_keys(self, access_key: str, secret_key: str) -> None:
+        await self._store.use_keys(access_key, secret_key)
+
     async def close(self) -> None:
         await self._store.close()
 

@@ -16,6 +16,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from io import BytesIO
@@ -189,6 +190,16 @@ class S3(Store):
             more = answer["IsTruncated"]
             options.pop("StartAfter", None)
             options["ContinuationToken"] = answer.get("NextContinuationToken", "")
+
+    async def use_keys(self, access_key: str, secret_key: str) -> None:
+        async with self._opening:
+            self._place = replace(self._place, keys=(access_key, secret_key, ""))
+            if self._connection is None:
+                return
+            try:
+                await self._connection.credentials.replace(self._place.keys)
+            except (*FAILURES, ValueError) as error:
+                raise failure(error, Ask("GET", "credentials", self.name)) from error
 
     async def close(self) -> None:
         if connection := self._connection:

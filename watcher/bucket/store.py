@@ -123,5 +123,11 @@ class Store(Protocol):
         """Names of what a person would call the folders right below a prefix (which ends with "/"
         or is ""), sorted, without looking into them."""
 
+    async def use_keys(self, access_key: str, secret_key: str) -> None:
+        """Ask with these from now on; both "": with those of AWS's chain. Raises BucketError.
+
+        Does nothing where nobody asks for keys.
+        """
+
     async def close(self) -> None:
         """Let go of connections."""

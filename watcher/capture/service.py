@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 from watcher.bucket.fence import Fenced
 from watcher.bucket.held import Loaded
+from watcher.bucket.store import Store
 from watcher.capture.capture import Capture
 from watcher.capture.context import Context, opened
 from watcher.capture.following import Following
@@ -54,13 +55,14 @@ async def run(
     serve: Serve | None,
     log: Log,
     progress: Report | None,
+    beside: Callable[[Store], AbstractAsyncContextManager[object]],
 ) -> Summary:
     """Follow the cluster of the settings until `stop`, or with `once` until the bucket equals it.
 
-    takeover: although another instance seems to be alive. Raises UsageError, RefusedError, and with
-    `once` ClusterError and BucketError.
+    takeover: although another instance seems to be alive. beside: what is to be done meanwhile.
+    Raises UsageError, RefusedError, and with `once` ClusterError and BucketError.
     """
-    async with opened(settings, metrics, log) as context:
+    async with opened(settings, metrics, log) as context, beside(context.store):
         return await follow(
             context, once=once, takeover=takeover, stop=stop, serve=serve, progress=progress
         )

@@ -1,16 +1,18 @@
 """`watcher git-sync`: one git repository that mirrors the whole bucket."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from watcher.cli.changes import Changes
 from watcher.cli.options import EPILOG, SettingsCommand, load_settings
 from watcher.cli.process import log_of, run_until_done, stop_by_signal, version_of_program
 from watcher.errors import UsageError, WatcherError
-from watcher.logs import Log
+from watcher.logs import Log, Threshold
 from watcher.settings import Settings
 from watcher.settings.git import GROUP
 
@@ -57,14 +59,17 @@ def command(once: bool, **flags: Any) -> None:
             "git-repository is missing: give it as flag --git-repository, environment variable"
             " GIT_REPOSITORY or key git-repository of the mounted Secret"
         )
-    log = log_of(settings)
-    summary = run_until_done(_run(settings, once=once, log=log), log)
+    threshold = Threshold(settings.log_level)
+    log = log_of(settings, level=threshold)
+    summary = run_until_done(_run(settings, flags, threshold, log, once=once), log)
     if summary is not None:
         click.echo(_last_line(summary))
         _judge(summary)
 
 
-async def _run(settings: Settings, *, once: bool, log: Log) -> "Summary | None":
+async def _run(
+    settings: Settings, flags: Mapping[str, Any], threshold: Threshold, log: Log, *, once: bool
+) -> "Summary | None":
     from watcher.bucket.opening import open_store
     from watcher.gitsync.service import Rounds, copy_of
     from watcher.metrics import FleetMetrics
@@ -78,13 +83,14 @@ async def _run(settings: Settings, *, once: bool, log: Log) -> "Summary | None":
             rounds = Rounds(store, repository, settings, metrics, log, now, Random())
             if once:
                 return await rounds.once()
-            await _serve(settings, rounds, metrics)
+            stop = stop_by_signal()
+            changes = Changes(settings, flags, threshold, stop, log, optional=_OPTIONAL)
+            async with changes.heeded(store):
+                await _serve(rounds, metrics, stop)
     return None
 
 
-async def _serve(settings: Settings, rounds: "Rounds", metrics: "FleetMetrics") -> None:
-    """Until a signal."""
-    stop = stop_by_signal()
+async def _serve(rounds: "Rounds", metrics: "FleetMetrics", stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(rounds.run()),

@@ -9,13 +9,13 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from watcher.logs import Level, Log, open_log, take_over_library_logs
+from watcher.logs import Level, Log, Threshold, open_log, take_over_library_logs
 from watcher.settings import Settings
 
 _T = TypeVar("_T")
 
 
-def log_of(settings: Settings, *, level: Level | None = None) -> Log:
+def log_of(settings: Settings, *, level: Level | Threshold | None = None) -> Log:
     """The log on stderr that the settings want, with what libraries log.
 
     level: instead of that of the settings.

@@ -1,16 +1,18 @@
 """`watcher run`: follow the cluster, or with `--once` make the bucket equal to it."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from watcher.cli.changes import Changes
 from watcher.cli.options import CAPTURE, EPILOG, SettingsCommand, load_settings
 from watcher.cli.process import log_of, run_until_done, stop_by_signal, version_of_program
 from watcher.errors import RefusedError, WatcherError
+from watcher.logs import Threshold
 from watcher.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,8 +43,7 @@ def command(once: bool, takeover: bool, **flags: Any) -> None:
       watcher run --cluster-domain example.com --cluster-name east \\
         --minio-endpoint https://minio.example.com --minio-bucket cluster-backups
     """
-    settings = load_settings(flags)
-    summary = _run(settings, once=once, takeover=takeover)
+    summary = _run(flags, once=once, takeover=takeover)
     if once:
         click.echo(_last_line(summary))
     if summary.failed:
@@ -56,27 +57,32 @@ def command(once: bool, takeover: bool, **flags: Any) -> None:
         )
 
 
-def _run(settings: Settings, *, once: bool, takeover: bool) -> "Summary":
+def _run(flags: Mapping[str, Any], *, once: bool, takeover: bool) -> "Summary":
     from watcher.capture import service
     from watcher.metrics import Metrics
 
+    settings = load_settings(flags)
     with _progress(settings) as progress:
         # Opened in here: on a terminal stderr is now the one above the line of progress.
-        log = log_of(settings)
+        threshold = Threshold(settings.log_level)
+        log = log_of(settings, level=threshold)
         metrics = Metrics(version_of_program())
         listen = settings.http_port and not once
         serve = partial(_serving, settings.http_port, metrics=metrics) if listen else None
 
         async def follow() -> "Summary":
+            stop = stop_by_signal()
+            changes = Changes(settings, flags, threshold, stop, log)
             return await service.run(
                 settings,
                 once=once,
                 takeover=takeover,
-                stop=stop_by_signal(),
+                stop=stop,
                 metrics=metrics,
                 serve=serve,
                 log=log,
                 progress=progress,
+                beside=nullcontext if once else changes.heeded,
             )
 
         return run_until_done(follow(), log)
