@@ -137,15 +137,18 @@ class Minio:
         name, secret = f"user-{self._users}", f"secret-of-user-{self._users}"
         document = self._folder / f"{name}.json"
         document.write_text(policy)
-        admin = MinioAdmin(
-            endpoint=self._address,
-            credentials=StaticProvider(ACCESS_KEY, SECRET_KEY),
-            secure=False,
-        )
+        admin = self._admin()
         admin.policy_add(name, str(document))
         admin.user_add(name, secret)
         admin.policy_set(name, user=name)
         return {"access_key": name, "secret_key": secret}
+
+    def remove_user(self, access_key: str) -> None:
+        self._admin().user_remove(access_key)
+
+    def _admin(self) -> MinioAdmin:
+        keys = StaticProvider(ACCESS_KEY, SECRET_KEY)
+        return MinioAdmin(endpoint=self._address, credentials=keys, secure=False)
 
     def answers(self) -> bool:
         """Whether it answers right now."""
