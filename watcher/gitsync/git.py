@@ -15,15 +15,20 @@ from pathlib import Path
 from watcher.errors import UsageError, WatcherError, masked
 
 _SAID = 400  # characters of what git said that an error repeats
+_OF_SSH = "fatal: Could not read from remote repository."  # what ssh said comes before it
 
 
 class GitError(WatcherError):
     """A command failed. said: all that it wrote."""
 
     def __init__(self, command: str, said: str) -> None:
-        lines = [line for line in masked(said).splitlines() if line.strip()]
-        telling = [it for it in lines if it.startswith(("fatal:", "error:", "remote:"))] or lines
-        super().__init__(f"git {command}: {' '.join(telling[-3:])[:_SAID] or 'failed'}")
+        lines = [" ".join(line.split()) for line in masked(said).splitlines() if line.strip()]
+        if _OF_SSH in lines[1:]:
+            telling = lines[: lines.index(_OF_SSH)]
+        else:
+            telling = [it for it in lines if it.startswith(("fatal:", "error:", "remote:"))]
+        told = " ".join((telling or lines)[-3:])[:_SAID]
+        super().__init__(f"git {command}: {told or 'failed'}")
         self.said = said
 
 
