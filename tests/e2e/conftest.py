@@ -14,7 +14,9 @@ from typing import Protocol
 import pytest
 
 from tests.e2e.control_plane import ControlPlane
+from tests.e2e.git_host import GitHost
 from tests.e2e.minio import Bucket, Minio
+from tests.e2e.mirror import Mirror
 from tests.e2e.proxy import Proxy
 from tests.e2e.watcher_process import Watcher, running
 
@@ -39,9 +41,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed:
-        for part in getattr(item, "funcargs", {}).values():
-            for process in getattr(part, "processes", ()):
-                report.sections.append((f"end of {process.log}", process.tail()))
+        parts = getattr(item, "funcargs", {}).values()
+        ends = {it.log: it.tail() for part in parts for it in getattr(part, "processes", ())}
+        report.sections += [(f"end of {log}", tail) for log, tail in ends.items()]
     return report
 
 
@@ -78,6 +80,20 @@ def own_minio() -> Iterator[Minio]:
 def bucket(minio: Minio) -> Bucket:
     """An empty bucket of this test alone."""
     return minio.new_bucket()
+
+
+@pytest.fixture
+def git_host(tmp_path: Path) -> Iterator[GitHost]:
+    """A host of this test alone, with one empty repository."""
+    host = GitHost(tmp_path / "git-host")
+    yield host
+    host.stop()
+
+
+@pytest.fixture
+def mirror(bucket: Bucket, git_host: GitHost) -> Mirror:
+    """From an empty bucket to an empty repository."""
+    return Mirror(bucket, git_host)
 
 
 @pytest.fixture(scope="session")
