@@ -213,9 +213,10 @@ class GitHost:
     def message(self, commit: str = BRANCH) -> str:
         return self.git("log", "-1", "--format=%B", commit)
 
-    def everything(self) -> str:
-        """The content of every object of the repository, reachable or not."""
-        return self.git("cat-file", "--batch-all-objects", "--batch", "--unordered")
+    def everything(self, repository: Path | None = None) -> str:
+        """The content of every object of the repository, or another one; reachable or not."""
+        folder = f"--git-dir={repository or self.repository}"
+        return _git(folder, "cat-file", "--batch-all-objects", "--batch", "--unordered")
 
     def faults(self) -> list[str]:
         """What is wrong with its history: by fsck, and commits that change nothing."""
