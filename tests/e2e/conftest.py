@@ -14,6 +14,8 @@ from typing import Protocol
 import pytest
 
 from tests.e2e.control_plane import ControlPlane
+from tests.e2e.fill import fill
+from tests.e2e.fleet import Fleet, fleet_of
 from tests.e2e.git_host import GitHost
 from tests.e2e.minio import Bucket, Minio
 from tests.e2e.mirror import Mirror
@@ -122,6 +124,22 @@ def new_control_plane(tmp_path: Path) -> Iterator[Callable[..., ControlPlane]]:
 def bare_api(new_control_plane: Callable[..., ControlPlane]) -> ControlPlane:
     """etcd and an API server of this test alone; nothing happens there by itself."""
     return new_control_plane()
+
+
+@pytest.fixture(scope="session")
+def fleet_plane(scratch: Path) -> Iterator[ControlPlane]:
+    """Filled for the three clusters of a fleet, shared."""
+    plane = ControlPlane(scratch / "fleet")
+    fill(plane, namespaces=3)
+    yield plane
+    plane.close()
+
+
+@pytest.fixture(scope="session")
+def fleet(fleet_plane: ControlPlane, minio: Minio, scratch: Path) -> Iterator[Fleet]:
+    """Three clusters in one bucket, shared: what tests of a mirror change stays."""
+    with fleet_of(fleet_plane, minio.new_bucket(), scratch / "watchers") as found:
+        yield found
 
 
 @pytest.fixture

@@ -111,7 +111,9 @@ def fleet_of(plane: ControlPlane, bucket: Bucket, folder: Path) -> Iterator[Flee
             watcher = started.enter_context(
                 running(folder / short, plane.kubeconfig(), bucket, settings=settings)
             )
-            clusters.append(Cluster(name, space["metadata"]["name"], watcher, objects))
+            # Claims of volumes would never be gone: no controller takes their finalizer away.
+            mortal = [item for item in objects if item["kind"] != "PersistentVolumeClaim"]
+            clusters.append(Cluster(name, space["metadata"]["name"], watcher, mortal))
         for cluster in clusters:
             cluster.watcher.wait_ready()
         yield Fleet(plane, bucket, clusters)

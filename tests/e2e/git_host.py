@@ -158,6 +158,10 @@ class GitHost:
         """Of a push, in bytes."""
         self.git("config", "receive.maxInputSize", str(size))
 
+    def take_time(self, seconds: float) -> None:
+        """For each push."""
+        self._hook(f"sleep {seconds}")
+
     def accept_all(self) -> None:
         (self.repository / "hooks" / "pre-receive").unlink(missing_ok=True)
         self.git("config", "receive.maxInputSize", "0")
@@ -220,7 +224,7 @@ class GitHost:
 
     def faults(self) -> list[str]:
         """What is wrong with its history: by fsck, and commits that change nothing."""
-        said = self.git("fsck", "--full", "--strict")
+        said = self.git("fsck", "--full", "--strict", "--no-dangling")
         empty = [new.name for new, old in pairwise(self.commits()) if new.tree == old.tree]
         return [*said.splitlines(), *(f"empty commit {name}" for name in empty)]
 

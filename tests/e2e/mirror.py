@@ -5,10 +5,12 @@ for byte, by git's own hash of what the bucket holds; the words of a commit are 
 time, from `git diff`.
 """
 
+import json
 import subprocess
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from hashlib import sha1
 from pathlib import Path
 
@@ -28,6 +30,7 @@ class Mirror:
         self.bucket = bucket
         self.host = host
         self.key: Key = host.new_key()
+        self._lines = 0  # of journals
         self._hashes: dict[str, str] = {}  # ETag -> git's hash
 
     @property
@@ -42,8 +45,15 @@ class Mirror:
             "git_known_hosts": self.host.known_hosts,
         }
 
-    def sync(self, *, code: int = 0, **settings: str) -> str:
-        """`git-sync --once`, which ends with this code; what it printed and logged."""
+    def sync(self, **settings: str) -> str:
+        """`git-sync --once`, which succeeds; what it printed and logged."""
+        return self._once(0, settings)
+
+    def sync_fails(self, **settings: str) -> str:
+        """The same, with exit code 1."""
+        return self._once(1, settings)
+
+    def _once(self, code: int, settings: Mapping[str, str]) -> str:
         done = self.run(**settings)
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
@@ -59,8 +69,18 @@ class Mirror:
         with running(folder, None, self.bucket, "git-sync", settings=wanted) as service:
             yield service
 
-    def put(self, path: str, text: str) -> None:
-        self.bucket.write(path, text.encode())
+    def put(self, path: str, text: str | None) -> None:
+        """Into the bucket, as a watcher does: with a line in the journal. None: removed."""
+        cluster, key = "/".join(path.split("/")[:2]), "/".join(path.split("/")[2:])
+        if text is None:
+            self.bucket.remove(path)
+        else:
+            self.bucket.write(path, text.encode())
+        self._lines += 1
+        now = datetime.now(UTC)
+        line = {"at": now.isoformat(), "key": key, "action": "update" if text else "delete"}
+        name = f"{now:%Y/%m/%d/%H%M%S}-1-{self._lines}.ndjson"
+        self.bucket.write(f"{cluster}/_meta/journal/{name}", f"{json.dumps(line)}\n".encode())
 
     # The truth
 

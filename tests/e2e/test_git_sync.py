@@ -4,34 +4,18 @@ A real API server, three watchers, a real MinIO, a real sshd before the reposito
 """
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
 
 import pytest
 
 from tests.e2e.control_plane import ControlPlane
-from tests.e2e.fill import fill
-from tests.e2e.fleet import Fleet, fleet_of
+from tests.e2e.fleet import Fleet
 from tests.e2e.minio import Bucket, Minio
 from tests.e2e.mirror import Mirror
 from tests.e2e.watcher_process import command
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def plane(scratch: Path) -> Iterator[ControlPlane]:
-    started = ControlPlane(scratch / "fleet")
-    fill(started, namespaces=3)
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="module")
-def fleet(plane: ControlPlane, minio: Minio, scratch: Path) -> Iterator[Fleet]:
-    with fleet_of(plane, minio.new_bucket(), scratch / "watchers") as found:
-        yield found
 
 
 @pytest.fixture
@@ -71,21 +55,21 @@ def test_where_nothing_changed_there_is_no_commit(fleet: Fleet, mirror: Mirror) 
 
 
 def test_plain_secrets_are_in_no_object_of_the_repository_unless_somebody_allows_it(
-    fleet: Fleet, plane: ControlPlane, minio: Minio, mirror: Mirror, tmp_path: Path
+    fleet: Fleet, fleet_plane: ControlPlane, minio: Minio, mirror: Mirror, tmp_path: Path
 ) -> None:
     mark = "bWFya2VkLXZhbHVl"  # marked-value
     space = fleet.clusters[0].space
     body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "marked"}}
     fleet.api.create(f"/api/v1/namespaces/{space}/secrets", {**body, "data": {"password": mark}})
     mirror.bucket = minio.new_bucket()
-    done = command(plane.kubeconfig(), mirror.bucket, "run", "--once", secrets="plain")
+    done = command(fleet_plane.kubeconfig(), mirror.bucket, "run", "--once", secrets="plain")
     assert done.returncode == 0, done.stderr
     secrets = {path for path in mirror.expected() if path.split("/")[3] == "secret"}
     (path,) = [path for path in secrets if path.endswith(f"{space}/secret/marked.yaml")]
     assert mark.encode() in mirror.bucket.read(path)
 
     cache = tmp_path / "copy"
-    said = mirror.sync(code=1, git_cache_dir=str(cache))
+    said = mirror.sync_fails(git_cache_dir=str(cache))
     assert f"{path} is not mirrored: plain-secret" in said
     assert mirror.differences(without=secrets) == ""
     for text in (said, mirror.host.everything(), mirror.host.everything(cache / "repository.git")):
