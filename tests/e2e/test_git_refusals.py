@@ -1,14 +1,18 @@
 """What a git host refuses: one clear line that says what to do, an exit code, and nothing lost.
 
-A real sshd, a real MinIO. After each refusal the next run with what is right converges.
+A real sshd (or git's own program for HTTP), a real MinIO. After each refusal the next run with
+what is right converges.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.git_host import GitHost
+from tests.e2e.git_https import https_host
 from tests.e2e.mirror import Mirror
+from tests.networks import Authority
 
 EAST, WEST = "prod.example.com/east/", "prod.example.com/west/"
 WEB = f"{EAST}shop/configmap/web.yaml"
@@ -28,10 +32,10 @@ def filled(mirror: Mirror) -> Mirror:
     return mirror
 
 
-def complaint(mirror: Mirror, *, code: int = 1, **settings: str) -> str:
+def complaint(mirror: Mirror, **settings: str) -> str:
     """The one line that `git-sync --once` says of what is wrong."""
     done = mirror.run(**settings)
-    assert done.returncode == code, done.stderr
+    assert done.returncode == 1, done.stderr
     assert mirror.key.private.splitlines()[1] not in done.stdout + done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("watcher: ")]
     assert "Traceback" not in done.stderr
@@ -97,6 +101,23 @@ def test_a_host_that_is_down_is_said_not_to_answer(filled: Mirror) -> None:
     assert "Connection refused" in complaint(filled)
     filled.host.start()
     assert converges(filled)
+
+
+def test_over_https_it_is_the_token_and_the_certificate_that_count(
+    filled: Mirror, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    repository, token = filled.host.repository, "token-of-a-robot"
+    right = {"git_token": token, "git_user": "robot", "git_ca_file": str(authority.ca)}
+    with https_host(repository, authority.server(), user="robot", token=token) as address:
+        right["git_repository"] = address
+        said = complaint(filled, **right | {"git_token": "a-wrong-one"})
+        assert "git-user and git-token were not accepted" in said
+        assert "a-wrong-one" not in said
+        assert "certificate" in complaint(filled, **right | {"git_ca_file": ""})
+        assert token not in filled.sync(**right)
+    assert filled.differences() == ""
+    assert filled.is_sound()
 
 
 def refuse_named(host: GitHost) -> None:
