@@ -39,7 +39,7 @@ def changing(fleet: Fleet) -> Iterator[None]:
 
 def meddle(host: GitHost, draw: random.Random, number: int) -> str:
     """What may happen to the host meanwhile; what it was."""
-    what = draw.choice(["nothing", "slow", "rewound", "notes", "edit"])
+    what = draw.choice(["nothing", "slow", "slow", "rewound", "notes", "edit"])
     ours = [path for path in host.blobs() if path.startswith(EAST)] if host.commits() else []
     host.accept_all()
     if what == "slow":
@@ -74,7 +74,7 @@ def test_killed_at_any_moment_it_converges(
             if meddle(mirror.host, draw, number) == "rewound":
                 published.clear()
             with mirror.service(tmp_path, git_cache_dir=str(copy)) as service:
-                time.sleep(draw.uniform(0.5, 3))
+                time.sleep(draw.uniform(0.5, 4.5))
                 service.kill()
             published += [commit.name for commit in mirror.host.commits()[:1]]
     mirror.host.accept_all()
