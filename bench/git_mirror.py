@@ -41,7 +41,8 @@ _EVERY = 0.02  # seconds between two looks at memory
 
 @dataclass(slots=True)
 class Taken:
-    """CPU in seconds, memory in bytes; of git: of all its programs that ran at a time."""
+    """CPU in seconds, memory in bytes: of `watcher` (0: it took no part), and of all git programs
+    that ran at a time."""
 
     seconds: float = 0.0
     cpu: float = 0.0
@@ -50,13 +51,14 @@ class Taken:
     git_peak_rss: int = 0
 
     def figures(self, name: str) -> dict[str, float]:
-        return {
-            f"{name}.wall_s": round(self.seconds, 2),
-            f"{name}.cpu_s": round(self.cpu, 2),
-            f"{name}.git_cpu_s": round(self.git_cpu, 2),
-            f"{name}.peak_mb": round(self.peak_rss / 1e6, 1),
-            f"{name}.git_peak_mb": round(self.git_peak_rss / 1e6, 1),
+        found = {
+            "wall_s": round(self.seconds, 2),
+            "cpu_s": round(self.cpu, 2),
+            "git_cpu_s": round(self.git_cpu, 2),
+            "peak_mb": round(self.peak_rss / 1e6, 1),
+            "git_peak_mb": round(self.git_peak_rss / 1e6, 1),
         }
+        return {f"{name}.{what}": value for what, value in found.items() if value}
 
 
 class Mirror:
@@ -67,6 +69,7 @@ class Mirror:
         self._folder = folder
         self._target = target
         _git("init", "--quiet", "--bare", "--initial-branch=main", str(self.repository))
+        _git(f"--git-dir={self.repository}", "config", "receive.autogc", "false")  # not our work
 
     def sync(self, cache: str, *, through: Bucket | None = None) -> Taken:
         """`git-sync --once`. cache: name of the local copy's folder. through: the bucket at another
