@@ -80,6 +80,20 @@ def test_a_key_is_seen_nowhere_and_gone_afterwards(mirror: Mirror, tmp_path: Pat
     assert list(temporary.iterdir()) == []
 
 
+def test_a_key_that_a_killed_process_left_is_removed_by_the_next(
+    mirror: Mirror, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    mirror.put(WEB, "replicas: 1\n")
+    with mirror.service(tmp_path, tmpdir=str(temporary)) as service:
+        mirror.wait_until_equal(needs=service.processes[0])
+        service.kill()
+    assert list(temporary.iterdir())
+    mirror.sync(tmpdir=str(temporary))
+    assert not list(temporary.iterdir())
+
+
 def names_below(pid: int) -> set[str]:
     """Of the programs that a process has started."""
     found = set()

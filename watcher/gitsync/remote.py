@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from watcher.errors import WatcherError, masked
+from watcher.gitsync.folder import temporary
 from watcher.gitsync.git import GitError
 from watcher.settings import Settings
 
@@ -59,8 +59,8 @@ class RemoteError(WatcherError):
 @contextmanager
 def environment(settings: Settings) -> Iterator[dict[str, str]]:
     """For git, as long as the context is open."""
-    with TemporaryDirectory(prefix="watcher-git-") as folder:
-        yield _environment(settings, Path(folder), os.environ)
+    with temporary() as folder:
+        yield _environment(settings, folder, os.environ)
 
 
 def _environment(settings: Settings, folder: Path, inherited: Mapping[str, str]) -> dict[str, str]:

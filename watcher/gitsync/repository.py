@@ -7,15 +7,13 @@ half-done by a process that was killed is no obstacle; a copy that is damaged or
 anew.
 """
 
-import fcntl
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from watcher.errors import UsageError
 from watcher.gitsync import position
 from watcher.gitsync.git import Git, GitError
 from watcher.gitsync.position import Mark
@@ -49,18 +47,6 @@ class Ours(NamedTuple):
 
     commit: str
     mark: Mark
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Nobody else uses this folder meanwhile. Raises UsageError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"git-cache-dir {str(folder)!r}: in use by another process") from None
-        yield
 
 
 class Repository:

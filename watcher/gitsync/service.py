@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 from watcher.backoff import Backoff
 from watcher.bucket.store import Store
 from watcher.errors import BucketError, RefusedError
+from watcher.gitsync.folder import locked, temporary
 from watcher.gitsync.git import GitError
 from watcher.gitsync.mirror import Mirror, Summary
 from watcher.gitsync.remote import RemoteError, environment
-from watcher.gitsync.repository import Repository, locked
+from watcher.gitsync.repository import Repository
 from watcher.gitsync.selection import PLAIN_SECRET, UNREADABLE
 from watcher.logs import Log, Outage
 from watcher.metrics import FleetMetrics
@@ -50,8 +49,8 @@ def copy_of(settings: Settings) -> Iterator[Repository]:
             with locked(settings.git_cache_dir):
                 yield Repository(settings.git_cache_dir, settings, variables)
         else:
-            with TemporaryDirectory(prefix="watcher-git-") as folder:
-                yield Repository(Path(folder), settings, variables)
+            with temporary() as folder:
+                yield Repository(folder, settings, variables)
 
 
 @dataclass(slots=True)
