@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from watcher.bucket.meta import FORMAT
 from watcher.bucket.retired import Retired
 from watcher.fleet.clusters import Cluster, Fleet
-from watcher.fleet.judgement import Trouble
 from watcher.fleet.look import Unread
-from watcher.verify.findings import Ailing, age
+from watcher.verify.findings import age
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +42,9 @@ def print_table(fleet: Fleet, console: "Console") -> None:
     for it in fleet.wrong:
         console.print(Text(f"\n{it.name}", style="bold"))
         for trouble in it.troubles:
-            console.print(Text(f"  {trouble.severity}: {trouble}{_since(trouble)}"), soft_wrap=True)
+            since = trouble.untold_since
+            when = f" (since {since:%F %T} UTC)" if since else ""
+            console.print(Text(f"  {trouble.severity}: {trouble}{when}"), soft_wrap=True)
 
 
 def _cells(it: Cluster, now: datetime) -> Iterator[str]:
@@ -63,12 +64,6 @@ def _cells(it: Cluster, now: datetime) -> Iterator[str]:
     yield (last.watcher_version if last else "") or hidden
     yield (last.kubernetes_version if last else "") or hidden
     yield "newer" if _is_newer(it) else f"{FORMAT}"
-
-
-def _since(trouble: Trouble) -> str:
-    if trouble.since is None or isinstance(trouble.finding, Ailing):  # whose words say it
-        return ""
-    return f" (since {trouble.since:%F %T} UTC)"
 
 
 def _result(it: Cluster) -> str:

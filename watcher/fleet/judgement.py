@@ -43,6 +43,11 @@ class Trouble:
         return str(self.finding)
 
     @property
+    def untold_since(self) -> datetime | None:
+        """`since`, unless the words say it."""
+        return None if isinstance(self.finding, findings.Ailing) else self.since
+
+    @property
     def kind(self) -> str:
         """In one word: `silent`, `overdue`."""
         return type(self.finding).__name__.lower()
