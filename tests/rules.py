@@ -1,4 +1,4 @@
-"""The shipped alerts and dashboard, and the cases of `promtool test rules` that test the alerts.
+"""The shipped alerts and dashboards, and the cases of `promtool test rules` that test the alerts.
 
 Exists because both the fast tests (is each alert tested, documented, made of metrics that exist?)
 and those with a real promtool read them. The cases in tests/promtool are promtool's own format,
@@ -17,6 +17,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 DASHBOARD = ROOT / "manifests" / "grafana" / "watcher.json"
+FLEET_DASHBOARD = DASHBOARD.with_name("watcher-fleet.json")
 ALERTS = ROOT / "manifests" / "monitoring" / "alerts.yaml"
 CASES = sorted((ROOT / "tests" / "promtool").glob("*.yaml"))
 
@@ -47,13 +48,13 @@ def cases() -> Iterator[Case]:
         yield from load(path)["tests"]
 
 
-def dashboard() -> dict[str, Any]:
-    return load(DASHBOARD)  # JSON is YAML
+def dashboard(path: Path = DASHBOARD) -> dict[str, Any]:
+    return load(path)  # JSON is YAML
 
 
-def panels() -> list[dict[str, Any]]:
+def panels(path: Path = DASHBOARD) -> list[dict[str, Any]]:
     """Those of the dashboard that show something."""
-    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+    return [panel for panel in dashboard(path)["panels"] if panel["type"] != "row"]
 
 
 def metrics_of(expression: str) -> set[str]:

@@ -1,18 +1,31 @@
-"""The shipped alerts and dashboard: tested, documented, made of metrics that exist.
+"""The shipped alerts and dashboards: tested, documented, made of metrics that exist.
 
 Whether the rules do what they should is for a real promtool to say: tests/e2e/test_alert_rules.py.
 """
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click import Command, Group
 
-from tests.rules import ALERTS, ROOT, alerts, cases, dashboard, load, metrics_of, panels, rules
+from tests.rules import (
+    ALERTS,
+    DASHBOARD,
+    FLEET_DASHBOARD,
+    ROOT,
+    alerts,
+    cases,
+    dashboard,
+    load,
+    metrics_of,
+    panels,
+    rules,
+)
 from watcher.cli import cli
-from watcher.metrics import Metrics
+from watcher.metrics import FleetMetrics, Metrics
 from watcher.settings import SETTINGS
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
@@ -22,9 +35,9 @@ each_alert = pytest.mark.parametrize("name", list(alerts()))
 
 
 def existing() -> set[str]:
-    """Metrics of a fresh /metrics; a counter by the name of its samples."""
-    page = Metrics("test").render()[0].decode()
-    return set(re.findall(r"^# TYPE (\w+)", page, re.MULTILINE)) | {"up"}  # Prometheus' own
+    """Metrics of a fresh /metrics of each kind of process; a counter by its samples' name."""
+    pages = "".join(of("test").render()[0].decode() for of in (Metrics, FleetMetrics))
+    return set(re.findall(r"^# TYPE (\w+)", pages, re.MULTILINE)) | {"up"}  # Prometheus' own
 
 
 def judged(name: str) -> Iterator[tuple[list[dict[str, Any]], set[str]]]:
@@ -114,7 +127,7 @@ def test_every_link_in_operations_leads_somewhere() -> None:
 
 def named_commands() -> list[str]:
     """`watcher deletes list` or `w deletes list`: the words up to the first that is none."""
-    found = re.findall(r"(?:`|^)(?:watcher|w) ((?:[a-z]+ ?)+)", OPERATIONS, re.MULTILINE)
+    found = re.findall(r"(?:`|^)(?:watcher|w) ((?:[a-z][a-z0-9]* ?)+)", OPERATIONS, re.MULTILINE)
     return sorted({words.strip() for words in found})
 
 
@@ -142,11 +155,11 @@ def test_every_setting_that_operations_advise_exists(anchor: str) -> None:
     assert anchor in {setting.name for setting in SETTINGS}
 
 
-# The dashboard
+# The dashboards
 
 
-def queries() -> list[str]:
-    return [target["expr"] for panel in panels() for target in panel["targets"]]
+def queries(path: Path = DASHBOARD) -> list[str]:
+    return [target["expr"] for panel in panels(path) for target in panel["targets"]]
 
 
 @pytest.mark.parametrize("query", queries())
@@ -165,23 +178,57 @@ def test_every_variable_is_filled_from_existing_metrics() -> None:
         assert metrics_of(variables[name]["definition"]) <= existing()
 
 
-@pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
+@pytest.mark.parametrize("query", queries(FLEET_DASHBOARD))
+def test_every_query_of_the_fleet_is_of_existing_metrics_and_of_what_was_chosen(query: str) -> None:
+    read = metrics_of(query)
+    assert read
+    assert read <= existing()
+    chosen = query.count('{domain=~"$domain",cluster=~"$cluster"}')
+    assert chosen == len(re.findall(r"\bwatcher_cluster_\w+\b", query))
+
+
+def test_every_variable_of_the_fleet_is_filled_from_existing_metrics() -> None:
+    found = dashboard(FLEET_DASHBOARD)["templating"]["list"]
+    variables = {variable["name"]: variable for variable in found}
+    assert list(variables) == ["datasource", "domain", "cluster"]
+    for name in ("domain", "cluster"):
+        assert metrics_of(variables[name]["definition"]) <= existing()
+
+
+def test_the_two_dashboards_are_told_apart() -> None:
+    both = [dashboard(), dashboard(FLEET_DASHBOARD)]
+    assert len({it["uid"] for it in both}) == len({it["title"] for it in both}) == 2
+
+
+@pytest.mark.parametrize(
+    "panel", [*panels(), *panels(FLEET_DASHBOARD)], ids=lambda panel: panel["title"]
+)
 def test_every_panel_explains_itself(panel: dict[str, Any]) -> None:
     assert panel["description"].endswith(".")
     assert panel["fieldConfig"]["defaults"]["unit"]
     assert panel["datasource"]["uid"] == "${datasource}"
 
 
-def test_panels_lie_in_the_order_of_the_four_questions_and_never_on_each_other() -> None:
-    rows = [panel["title"] for panel in dashboard()["panels"] if panel["type"] == "row"]
-    assert rows == [
-        "Is it safe?",
-        "How far behind?",
-        "What changes most?",
-        "What costs most?",
-    ]
+@pytest.mark.parametrize(
+    ("path", "questions"),
+    [
+        (
+            DASHBOARD,
+            ["Is it safe?", "How far behind?", "What changes most?", "What costs most?"],
+        ),
+        (
+            FLEET_DASHBOARD,
+            ["Are all clusters backed up?", "Which are not?", "The mirror in git"],
+        ),
+    ],
+)
+def test_panels_lie_in_the_order_of_the_questions_and_never_on_each_other(
+    path: Path, questions: list[str]
+) -> None:
+    panels = dashboard(path)["panels"]
+    assert [panel["title"] for panel in panels if panel["type"] == "row"] == questions
     taken: set[tuple[int, int]] = set()
-    for panel in dashboard()["panels"]:
+    for panel in panels:
         place = panel["gridPos"]
         cells = {
             (place["x"] + dx, place["y"] + dy)
@@ -191,4 +238,4 @@ def test_panels_lie_in_the_order_of_the_four_questions_and_never_on_each_other()
         assert not cells & taken
         assert all(x < 24 for x, _ in cells)
         taken |= cells
-    assert len({panel["id"] for panel in dashboard()["panels"]}) == len(dashboard()["panels"])
+    assert len({panel["id"] for panel in panels}) == len(panels)

@@ -15,7 +15,13 @@ from watcher.cli import cli
 from watcher.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("docs/install.md", "docs/security.md", "docs/upgrade.md", "SECURITY.md")
+DOCUMENTS = (
+    "docs/fleet.md",
+    "docs/install.md",
+    "docs/security.md",
+    "docs/upgrade.md",
+    "SECURITY.md",
+)
 NOT_SETTINGS = {"backup-secrets", "custom-ca", "watcher-identity"}
 
 Found = tuple[str, str]  # document, what it names

@@ -152,10 +152,7 @@ def test_what_a_look_could_not_tell_is_no_zero(metrics: FleetMetrics) -> None:
             for reason in ("plain-secret", "rejected", "unreadable")
         ),
         *(f'watcher_git_files_total{{action="{it}"}}' for it in ("create", "update", "delete")),
-        *(
-            f'watcher_git_failures_total{{reason="{it}"}}'
-            for it in ("bucket", "remote", "rejected")
-        ),
+        *(f'watcher_git_failures_total{{reason="{it}"}}' for it in ("bucket", "remote", "copy")),
     ],
 )
 def test_what_alerts_read_is_0_before_it_first_happens(metrics: FleetMetrics, counted: str) -> None:

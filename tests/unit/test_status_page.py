@@ -3,10 +3,10 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
-from html.parser import HTMLParser
 
 import pytest
 
+from tests.unit.page import HOSTILE, Page
 from tests.unit.status_samples import NOW, RECONCILE, ROOT, at_risk, status, well
 from watcher.serve.status import render
 from watcher.serve.words import ago, count, duration, moment, text
@@ -22,43 +22,13 @@ from watcher.status import (
     Status,
 )
 
-HOSTILE = "<script>alert(1)</script>\"'&\u202egnp.exe\x00\ud800"
 
-
-_WITHIN = ("wbr", "b", "s", "time")  # tags within a word or a sentence
-
-
-class Page(HTMLParser):
-    """A page as a person sees it: its words, without what only programs read."""
-
-    def __init__(self, of: Status, refresh: int | None = 10) -> None:
-        super().__init__()
-        self.html = render(of, refresh=refresh)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self._words: list[str] = []
-        self._hidden = 0
-        self.feed(self.html)
-        self.words = " ".join("".join(self._words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._hidden += tag == "style"
-        self._words.append("" if tag in _WITHIN else " ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden -= tag == "style"
-        self._words.append("" if tag in _WITHIN else " ")
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self._words.append(data)
-
-    def sources(self) -> list[str]:
-        return [v or "" for _, given in self.tags for k, v in given.items() if k in ("src", "href")]
+def page_of(of: Status, refresh: int | None = 10) -> Page:
+    return Page(render(of, refresh=refresh))
 
 
 def test_a_standby_says_that_it_is_one_and_who_writes() -> None:
-    page = Page(status(leader="watcher-1_0f", doing="11404 objects followed"))
+    page = page_of(status(leader="watcher-1_0f", doing="11404 objects followed"))
     assert "Standing by: watcher-1_0f writes" in page.words
     assert "11404 objects followed" in page.words
     assert "Starting" not in page.words
@@ -69,7 +39,7 @@ def test_a_standby_says_that_it_is_one_and_who_writes() -> None:
 
 @pytest.mark.parametrize("of", [status(doing="starting"), well()])
 def test_the_page_needs_no_other_file_and_no_script(of: Status) -> None:
-    page = Page(of)
+    page = page_of(of)
     assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "form", "object"}
     assert not any("//" in source for source in page.sources())
     assert "http:" not in page.html
@@ -78,7 +48,7 @@ def test_the_page_needs_no_other_file_and_no_script(of: Status) -> None:
 
 
 def test_a_phone_shows_it_at_its_own_width_and_both_colour_schemes_are_there() -> None:
-    page = Page(well())
+    page = page_of(well())
     viewport = {"name": "viewport", "content": "width=device-width, initial-scale=1"}
     assert ("meta", viewport) in page.tags
     assert "@media (prefers-color-scheme: dark)" in page.html
@@ -86,8 +56,8 @@ def test_a_phone_shows_it_at_its_own_width_and_both_colour_schemes_are_there() -
 
 
 def test_it_comes_again_or_stays() -> None:
-    assert '<meta http-equiv="refresh" content="10">' in Page(well()).html
-    still = Page(well(), refresh=None)
+    assert '<meta http-equiv="refresh" content="10">' in page_of(well()).html
+    still = page_of(well(), refresh=None)
     assert "http-equiv" not in still.html
     assert "paused" in still.words
 
@@ -123,7 +93,7 @@ def everywhere(words: str) -> Status:
     "of", [everywhere(HOSTILE), replace(everywhere(HOSTILE), promises=(), doing=HOSTILE)]
 )
 def test_hostile_names_and_reasons_stay_text(of: Status) -> None:
-    page, harmless = Page(of), Page(well())
+    page, harmless = page_of(of), page_of(well())
     assert "script" not in {tag for tag, _ in page.tags}
     assert {k for _, given in page.tags for k in given} <= {
         *(k for _, given in harmless.tags for k in given),
@@ -145,7 +115,7 @@ def test_text_that_cannot_be_seen_is_made_visible_and_lines_become_one() -> None
 
 
 def test_all_is_well_at_a_glance() -> None:
-    page = Page(well())
+    page = page_of(well())
     assert "All promises hold" in page.words
     assert "Reconciled 12 h ago: 11,404 objects the same in cluster and bucket." in page.words
     assert page.words.count("holds since 5 Oct 11:03") == len(Promise) == 8
@@ -154,7 +124,7 @@ def test_all_is_well_at_a_glance() -> None:
 
 
 def test_every_promise_is_named_whatever_its_state() -> None:
-    fine, broken = Page(well()), Page(at_risk(*(Failing(p, "", NOW, "why") for p in Promise)))
+    fine, broken = page_of(well()), page_of(at_risk(*(Failing(p, "", NOW, "why") for p in Promise)))
     for words in (
         "Every change is in the bucket in time",
         "Every kind is watched",
@@ -171,7 +141,7 @@ def test_every_promise_is_named_whatever_its_state() -> None:
 
 def test_all_red() -> None:
     everything = [Failing(promise, "", NOW, f"why {promise}") for promise in Promise]
-    page = Page(at_risk(*everything, last_healthy=None))
+    page = page_of(at_risk(*everything, last_healthy=None))
     assert "8 of 8 promises at risk" in page.words
     assert "All was well at no time since the start." in page.words
     assert page.words.count("at risk since 14:03:12") == 8
@@ -182,7 +152,7 @@ def test_all_red() -> None:
 
 def test_a_promise_at_risk_says_for_which_kind_since_when_and_why() -> None:
     earlier = NOW - timedelta(minutes=42)
-    page = Page(
+    page = page_of(
         at_risk(
             Failing(Promise.WATCHED, "secrets", earlier, "403: forbidden"),
             Failing(Promise.WATCHED, "pods", NOW, "503: unavailable"),
@@ -198,7 +168,7 @@ def test_a_promise_at_risk_says_for_which_kind_since_when_and_why() -> None:
 
 def test_of_very_many_reasons_the_first_are_told() -> None:
     reasons = [Failing(Promise.WATCHED, f"kind{n}", NOW, "403") for n in range(1000)]
-    page = Page(at_risk(*reasons))
+    page = page_of(at_risk(*reasons))
     assert "kind4 403" in page.words
     assert "kind5 403" not in page.words
     assert "and 995 more" in page.words
@@ -206,7 +176,7 @@ def test_of_very_many_reasons_the_first_are_told() -> None:
 
 def test_what_nobody_knows_yet_is_not_called_kept() -> None:
     unknown = Standing(Promise.VERIFIED, NOW, unknown="no reconcile has read files back yet")
-    page = Page(well(promises=(Standing(Promise.CAPTURED, NOW), unknown), reconcile=None))
+    page = page_of(well(promises=(Standing(Promise.CAPTURED, NOW), unknown), reconcile=None))
     assert "All promises hold" not in page.words
     assert "No promise at risk 1 not known yet." in page.words
     assert "no reconcile has read files back yet not known yet" in page.words
@@ -216,7 +186,7 @@ def test_what_nobody_knows_yet_is_not_called_kept() -> None:
 
 
 def test_a_start_says_what_it_waits_for() -> None:
-    page = Page(status(doing="claiming the prefix in the bucket: 403 AccessDenied"))
+    page = page_of(status(doing="claiming the prefix in the bucket: 403 AccessDenied"))
     assert "Starting claiming the prefix in the bucket: 403 AccessDenied" in page.words
     assert "epoch –" in page.words
     assert "Every kind is watched" not in page.words
@@ -224,7 +194,7 @@ def test_a_start_says_what_it_waits_for() -> None:
 
 def test_the_first_sync_is_shown_with_its_progress() -> None:
     risk = Failing(Promise.CAPTURED, "", NOW, "first sync: 34 of 62 kinds listed")
-    page = Page(at_risk(risk, first_sync=FirstSync(62, 34, 5210, 3120, 2090)))
+    page = page_of(at_risk(risk, first_sync=FirstSync(62, 34, 5210, 3120, 2090)))
     assert "First sync: 34 of 62 kinds listed 3,120 written, 2,090 to write." in page.words
     assert "the backup cannot be relied on" in page.words
     assert ("progress", {"max": "62", "value": "34"}) in page.tags
@@ -233,7 +203,7 @@ def test_the_first_sync_is_shown_with_its_progress() -> None:
 def test_what_goes_wrong_during_the_first_sync_is_said_beside_it() -> None:
     sync = Failing(Promise.CAPTURED, "", NOW, "first sync")
     away = Failing(Promise.REACHABLE, "", NOW, "connection refused")
-    page = Page(at_risk(sync, away, first_sync=FirstSync(62, 34, 5210, 3120, 2090)))
+    page = page_of(at_risk(sync, away, first_sync=FirstSync(62, 34, 5210, 3120, 2090)))
     assert "1 other promise at risk." in page.words
 
 
@@ -241,7 +211,7 @@ def test_what_goes_wrong_during_the_first_sync_is_said_beside_it() -> None:
 
 
 def test_who_writes_where_and_how_much() -> None:
-    page = Page(well())
+    page = page_of(well())
     assert "example.com/ east" in page.words
     for fact in ("bucket cluster-backups", "epoch 17", "writer watcher-0", "up 12 d"):
         assert fact in page.words
@@ -251,11 +221,11 @@ def test_who_writes_where_and_how_much() -> None:
 
 
 def test_a_lag_that_nobody_has_measured_is_no_number() -> None:
-    assert "half stored within –" in Page(well(numbers=Numbers(1, 1, 0, 0.0))).words
+    assert "half stored within –" in page_of(well(numbers=Numbers(1, 1, 0, 0.0))).words
 
 
 def test_the_proof_of_the_last_reconcile() -> None:
-    page = Page(well())
+    page = page_of(well())
     assert f"same hash root on both sides {ROOT}" in page.words
     assert "drift none" in page.words
     assert "381 files, slice 7/30: every byte as written" in page.words
@@ -273,7 +243,7 @@ def test_a_reconcile_that_proves_the_opposite() -> None:
         root_bucket="ab",
         differing=("a/b/c.yaml",),
     )
-    page = Page(well(reconcile=found))
+    page = page_of(well(reconcile=found))
     assert "unread 2 kinds" in page.words
     assert "3 missing, 20 changed; 23 repaired" in page.words
     assert "the hash roots differ" in page.words
@@ -281,18 +251,18 @@ def test_a_reconcile_that_proves_the_opposite() -> None:
 
 
 def test_a_bucket_whose_etags_are_no_md5s_has_no_root_to_show() -> None:
-    page = Page(well(reconcile=replace(RECONCILE, root_cluster="", root_bucket="")))
+    page = page_of(well(reconcile=replace(RECONCILE, root_cluster="", root_bucket="")))
     assert "no hash root: ETags of this bucket are no MD5s" in page.words
 
 
 def test_no_reconcile_yet() -> None:
-    page = Page(well(reconcile=None))
+    page = page_of(well(reconcile=None))
     assert "None has run yet. next 18 Oct 02:03" in page.words
 
 
 def test_held_deletes_say_why_and_what_to_do() -> None:
     held = tuple(Held(f"shop/configmap/c{n}.yaml", "many", NOW) for n in range(2))
-    page = Page(well(held=held, held_count=41))
+    page = page_of(well(held=held, held_count=41))
     assert "41 files are kept" in page.words
     assert "shop/configmap/c0.yaml too many deletes at once · 14:03:12" in page.words
     assert "and 39 more" in page.words
@@ -312,7 +282,7 @@ def kinds(number: int, **given: str) -> tuple[Kind, ...]:
 
 
 def test_kinds_in_trouble_come_first_then_all_by_name() -> None:
-    page = Page(
+    page = page_of(
         well(
             kinds=(
                 Kind("services", 3, "watching"),
@@ -329,7 +299,7 @@ def test_kinds_in_trouble_come_first_then_all_by_name() -> None:
 
 
 def test_a_thousand_kinds_are_folded_and_fit() -> None:
-    page = Page(well(kinds=kinds(1000)))
+    page = page_of(well(kinds=kinds(1000)))
     assert len(page.html.encode()) < 300_000
     assert [tag for tag, _ in page.tags].count("details") == 1
     assert "980 more kinds, all well" in page.words
@@ -337,7 +307,7 @@ def test_a_thousand_kinds_are_folded_and_fit() -> None:
 
 
 def test_no_kind_in_trouble_is_folded() -> None:
-    page = Page(well(kinds=(*kinds(1000, trouble="503: " + "x" * 5000), Kind("pods", 1, ""))))
+    page = page_of(well(kinds=(*kinds(1000, trouble="503: " + "x" * 5000), Kind("pods", 1, ""))))
     assert "more kind" not in page.words
     assert page.words.count("! watching 503: xxx") == 1000
     assert len(page.html.encode()) < 300_000
@@ -348,13 +318,13 @@ def test_recent_changes_say_when_what_and_who() -> None:
         Recent(NOW - timedelta(seconds=n), f"shop/configmap/c{n}.yaml", "update", "helm" * (n % 2))
         for n in range(50)
     )
-    page = Page(well(recent=changes))
+    page = page_of(well(recent=changes))
     assert (
         "now update shop/configmap/c0.yaml – 1 s update shop/configmap/c1.yaml helm" in page.words
     )
     assert page.words.index("the 35 changes before") < page.words.index("c15.yaml")
-    assert "Recent changes" not in Page(well(recent=None)).words
-    assert "None since the start." in Page(well(recent=())).words
+    assert "Recent changes" not in page_of(well(recent=None)).words
+    assert "None since the start." in page_of(well(recent=())).words
 
 
 # Words

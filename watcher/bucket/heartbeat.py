@@ -7,6 +7,7 @@ higher epoch is obeyed, one with a lower epoch will find ours and obey. A key a 
 would collect a hundred thousand versions a year.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -110,9 +111,11 @@ class Heartbeat:
             raise DamagedError(f"{key} is no heartbeat") from error
 
 
-async def newest(store: Store, layout: Layout) -> Heartbeat | None:
+async def newest(
+    store: Store, layout: Layout, *, tell: Callable[[str], object] = lambda why: None
+) -> Heartbeat | None:
     """The last beat of whoever wrote last; None: nobody ever did. What is no heartbeat is passed
-    over. Raises RefusedError for a newer format, and BucketError.
+    over. tell: is told of each of those. Raises RefusedError for a newer format, and BucketError.
     """
     folder = layout.prefix + layout.meta(FOLDER)
     keys = [listed.key async for page in store.list(folder) for listed in page]
@@ -120,8 +123,10 @@ async def newest(store: Store, layout: Layout) -> Heartbeat | None:
         try:
             body, _ = await store.get(key)
             return Heartbeat.decode(body, key)
-        except (AbsentError, DamagedError):
+        except AbsentError:
             continue
+        except DamagedError as error:
+            tell(str(error))
     return None
 
 

@@ -11,10 +11,14 @@ _T = TypeVar("_T")
 FORMAT = 1  # the newest that this program knows
 
 
+class NewerFormatError(RefusedError):
+    """A newer program wrote it."""
+
+
 def check_format(key: str, found: int) -> None:
-    """Raises RefusedError for a newer format: we would destroy what we don't understand."""
+    """Raises NewerFormatError: we would destroy what we don't understand."""
     if found > FORMAT:
-        raise RefusedError(
+        raise NewerFormatError(
             f"{key} has format {found}, this program knows up to {FORMAT}",
             hint="use the newer program that wrote it",
         )

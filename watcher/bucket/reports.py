@@ -58,7 +58,8 @@ class Report:
     """One reconcile that ran to its end. Keys are relative to the cluster's prefix.
 
     repaired: how many of missing, changed and orphaned were made good. held: files whose deletion
-    waits for an operator. foreign: keys that are not ours. hash_root: None where ETags are no MD5s.
+    waits for an operator. foreign: keys that are not ours. size: bytes of the files,
+    before any repair; None: an older program did not tell. hash_root: None where ETags are no MD5s.
     moving: keys that the roots leave out, because they changed during the run or are held.
     """
 
@@ -74,6 +75,7 @@ class Report:
     repaired: int = 0
     held: int = 0
     foreign: int = 0
+    size: int | None = None
     read_back: ReadBack | None = None
     hash_root: Root | None = None
     moving: Sequence[str] = ()
@@ -107,6 +109,7 @@ class Report:
             "repaired": self.repaired,
             "held": self.held,
             "foreign": self.foreign,
+            "size": self.size,
             "read_back": _read_back(self.read_back) if self.read_back else None,
             "hash_root": _root(self.hash_root) if self.hash_root else None,
             "moving": list(self.moving),
@@ -140,6 +143,7 @@ class Report:
                 repaired=int(found["repaired"]),
                 held=int(found["held"]),
                 foreign=int(found["foreign"]),
+                size=_size(found.get("size")),
                 read_back=read_back
                 and ReadBack(
                     str(read_back["slice"]), int(read_back["files"]), tuple(read_back["differing"])
@@ -209,6 +213,10 @@ def _read_back(read_back: ReadBack) -> dict[str, Any]:
 
 def _root(root: Root) -> dict[str, Any]:
     return {"cluster": root.cluster, "bucket": root.bucket, "objects": root.objects}
+
+
+def _size(found: Any) -> int | None:
+    return None if found is None else int(found)
 
 
 def _time(text: str) -> datetime:

@@ -221,6 +221,7 @@ def _report(
         repaired=repaired,
         held=held,
         foreign=seen.foreign,
+        size=seen.size,
         read_back=ReadBack(slice_, seen.read_back, tuple(sorted(seen.damaged))),
         hash_root=root if seen.root_of_bucket else None,
         moving=tuple(seen.moving),

@@ -14,6 +14,7 @@ import click
 from watcher.cli import (
     bucket_init,
     claim,
+    clusters,
     deletes,
     git_sync,
     policy,
@@ -51,6 +52,7 @@ for command in (
     deletes.command,
     trash.command,
     claim.command,
+    clusters.command,
     git_sync.command,
     policy.command,
     bucket_init.group,

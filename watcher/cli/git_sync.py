@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from watcher.settings import Settings
 from watcher.settings.git import GROUP
 
 if TYPE_CHECKING:
+    from watcher.fleet.lookout import Lookout
     from watcher.gitsync.mirror import Summary
     from watcher.gitsync.service import Rounds
     from watcher.metrics import FleetMetrics
@@ -44,6 +46,7 @@ _SHOWN = 20
 def command(once: bool, **flags: Any) -> None:
     """Mirror the whole bucket, all of its clusters, into one branch of a git repository.
 
+    Shows on http-port how all clusters are: a page for people, metrics for Prometheus.
     Needs to list and read the bucket (watcher policy s3 --role git-sync) and to push. Runs until
     SIGTERM or Ctrl-C; nothing is lost if it is killed.
 
@@ -71,6 +74,7 @@ async def _run(
     settings: Settings, flags: Mapping[str, Any], threshold: Threshold, log: Log, *, once: bool
 ) -> "Summary | None":
     from watcher.bucket.opening import open_store
+    from watcher.fleet.lookout import Lookout
     from watcher.gitsync.service import Rounds, copy_of
     from watcher.metrics import FleetMetrics
 
@@ -85,15 +89,42 @@ async def _run(
                 return await rounds.once()
             stop = stop_by_signal()
             changes = Changes(settings, flags, threshold, stop, log, optional=_OPTIONAL)
-            async with changes.heeded(store):
-                await _serve(rounds, metrics, stop)
+            lookout = Lookout(store, metrics, log, now, settings.concurrency)
+            serving = _serving(settings.http_port, rounds, lookout, metrics)
+            async with changes.heeded(store), serving:
+                await _work(rounds, lookout, metrics, stop)
     return None
 
 
-async def _serve(rounds: "Rounds", metrics: "FleetMetrics", stop: asyncio.Event) -> None:
+def _serving(
+    port: int, rounds: "Rounds", lookout: "Lookout", metrics: "FleetMetrics"
+) -> AbstractAsyncContextManager[object]:
+    """port: 0 serves nothing."""
+    from watcher.serve.fleet import render
+    from watcher.serve.http import serving
+
+    def page(refresh: int | None) -> str:
+        fleet, version = lookout.fleet, metrics.version
+        return render(fleet, now=lookout.clock(), version=version, refresh=refresh)
+
+    if not port:
+        return nullcontext()
+    return serving(
+        port,
+        live=lambda: None,
+        ready=lambda: rounds.not_ready,
+        pages={"/": page, "/fleet": page},
+        metrics=metrics,
+    )
+
+
+async def _work(
+    rounds: "Rounds", lookout: "Lookout", metrics: "FleetMetrics", stop: asyncio.Event
+) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(rounds.run()),
+            group.create_task(lookout.run()),
             group.create_task(metrics.observe_event_loop()),
         ]
         await stop.wait()

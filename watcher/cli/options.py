@@ -99,6 +99,14 @@ class SettingsCommand(click.Command):
                 formatter.write_dl(records, col_max=30)
 
 
+class SettingsGroup(SettingsCommand, click.Group):
+    """A command that takes settings, too, and has others below it."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
 def load_settings(flags: Mapping[str, Any], *, optional: Collection[str] = ()) -> Settings:
     """The settings of a command that was given these flags. optional: names of settings that it
     can do without. Raises UsageError."""

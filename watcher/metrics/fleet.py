@@ -16,7 +16,7 @@ from watcher.metrics.process import Defining, ProcessMetrics
 
 _REFUSED = ("plain-secret", "rejected", "unreadable")
 _ACTIONS = ("create", "update", "delete")
-_FAILURES = ("bucket", "remote", "rejected")
+_FAILURES = ("bucket", "remote", "copy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

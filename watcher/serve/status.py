@@ -8,12 +8,10 @@ kinds fit: what is in trouble comes first, what is well is folded.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 
+from watcher.serve.frame import MARKS, document, facts, footer, section, tiles, verdict
 from watcher.serve.words import ago, count, duration, full, moment, path, text
 from watcher.status import Kind, Promise, Recent, Reconcile, Standing, Status
-
-_CSS = files("watcher.serve").joinpath("status.css").read_text()
 
 _KINDS_SHOWN = 20  # that are well; the others are folded
 _RECENT_SHOWN = 15
@@ -41,45 +39,36 @@ _HELD_WHY = {
 }
 _STATES = {"waiting": "retrying"}  # an informer's word, where people need another
 _NO_ROOT = "no hash root: ETags of this bucket are no MD5s"
-_MARKS = {"good": "✓", "bad": "!", "wait": "?"}
 
 
 def render(status: Status, *, refresh: int | None) -> str:
     """The page. refresh: seconds after which the browser asks again; None: it does not."""
-    tone, title, _ = _verdict(status)
-    about = status.about
-    again = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
+    tone, headline, _ = _verdict(status)
     known = _columns(status) if status.promises else ""
-    body = _header(status) + _banner(status, refresh) + _numbers(status) + known + _footer()
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark">{again}'
-        f"<title>{_MARKS[tone]} {text(about.cluster)}: {text(title)}</title>"
-        f"<style>{_CSS}</style></head><body>{body}</body></html>\n"
-    )
+    foot = footer("can the backup be relied on")
+    body = _header(status) + _banner(status, refresh) + _numbers(status) + known + foot
+    return document(f"{status.about.cluster}: {headline}", body, tone=tone, refresh=refresh)
 
 
 def _columns(status: Status) -> str:
     """Side by side where there is room; the classes give the order where there is none."""
-    left = _section("Promises", _promises(status), "first") + _kinds(status)
-    right = _section("Last reconcile", _reconcile(status), "second")
-    right += _section("Held deletes", _held(status), "third") + _recent(status)
+    left = section("Promises", _promises(status), "first") + _kinds(status)
+    right = section("Last reconcile", _reconcile(status), "second")
+    right += section("Held deletes", _held(status), "third") + _recent(status)
     return f"<main><div>{left}</div><div>{right}</div></main>"
 
 
 def _header(status: Status) -> str:
     about = status.about
-    facts = {
+    shown = {
         "bucket": f"<code>{text(about.bucket)}</code>",
         "epoch": "–" if status.epoch is None else count(status.epoch),
         "writer": text(about.instance),
         "version": text(about.version),
         "up": f'<span title="since {full(about.started)}">{ago(about.started, status.at)}</span>',
     }
-    shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts.items())
     name = f"<span>{text(about.domain)}/</span><wbr><b>{text(about.cluster)}</b>"
-    return f'<header><h1>{name}</h1><dl class="facts">{shown}</dl></header>'
+    return f"<header><h1>{name}</h1>{facts(shown)}</header>"
 
 
 def _verdict(status: Status) -> tuple[str, str, str]:
@@ -116,33 +105,23 @@ def _banner(status: Status, refresh: int | None) -> str:
     bar = ""
     if sync := status.first_sync:
         bar = f'<progress max="{max(1, sync.kinds)}" value="{sync.kinds_listed}"></progress>'
-    look = f"as of {moment(status.at, status.at)} UTC · "
-    look += (
-        f'again every {refresh} s · <a href="?still">pause</a>'
-        if refresh
-        else 'paused · <a href="?">go on</a>'
-    )
-    return (
-        f'<section class="verdict {tone}"><i aria-hidden="true">{_MARKS[tone]}</i>'
-        f"<div><h2>{text(headline)}</h2><p>{text(more)}</p>{bar}</div>"
-        f'<p class="look">{look}</p></section>'
-    )
+    return verdict(tone, headline, more, at=status.at, refresh=refresh, below=bar)
 
 
 def _numbers(status: Status) -> str:
     numbers = status.numbers
     if numbers is None:
         return ""
-    tiles = (
-        ("objects in cluster", count(numbers.in_cluster)),
-        ("files in bucket", count(numbers.in_bucket)),
-        ("pending", count(numbers.pending)),
-        ("oldest pending", duration(numbers.oldest_pending)),
-        ("half stored within", duration(numbers.lag_p50)),
-        ("99 % stored within", duration(numbers.lag_p99)),
+    return tiles(
+        {
+            "objects in cluster": count(numbers.in_cluster),
+            "files in bucket": count(numbers.in_bucket),
+            "pending": count(numbers.pending),
+            "oldest pending": duration(numbers.oldest_pending),
+            "half stored within": duration(numbers.lag_p50),
+            "99 % stored within": duration(numbers.lag_p99),
+        }
     )
-    shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles)
-    return f'<dl class="tiles">{shown}</dl>'
 
 
 def _promises(status: Status) -> str:
@@ -164,7 +143,7 @@ def _promise(standing: Standing, status: Status) -> str:
     if standing.unknown:
         reasons.append(f"<p>{text(standing.unknown)}</p>")
     return (
-        f'<li class="{tone}"><i aria-hidden="true">{_MARKS[tone]}</i><div>'
+        f'<li class="{tone}"><i aria-hidden="true">{MARKS[tone]}</i><div>'
         f"<h3>{_PROMISES[standing.promise]}</h3>{''.join(reasons)}</div><span>{state}{since}</span></li>"
     )
 
@@ -257,7 +236,7 @@ def _kinds(status: Status) -> str:
         table += f"<details><summary>{summary}</summary>{_kind_table(folded, status)}</details>"
     states = Counter(_STATES.get(kind.state, kind.state) for kind in status.kinds)
     note = ", ".join(f"{count(number)} {text(state)}" for state, number in sorted(states.items()))
-    return _section("Kinds", table, "fifth", note)
+    return section("Kinds", table, "fifth", note)
 
 
 def _kind_table(kinds: Sequence[Kind], status: Status) -> str:
@@ -293,7 +272,7 @@ def _recent(status: Status) -> str:
     if folded:
         summary = f"the {count(len(folded), 'change')} before"
         table += f"<details><summary>{summary}</summary>{_recent_table(folded, status)}</details>"
-    return _section("Recent changes", table, "fourth")
+    return section("Recent changes", table, "fourth")
 
 
 def _recent_table(changes: Iterable[Recent], status: Status) -> str:
@@ -304,17 +283,3 @@ def _recent_table(changes: Iterable[Recent], status: Status) -> str:
     )
     head = "<thead><tr><th>ago<th>what<th>file<th>who</thead>"
     return f'<table class="recent">{head}<tbody>{rows}</tbody></table>'
-
-
-def _section(title: str, content: str, place: str, note: str = "") -> str:
-    beside = f"<small>{note}</small>" if note else ""
-    return f'<section class="{place}"><h2>{title}{beside}</h2>{content}</section>'
-
-
-def _footer() -> str:
-    return (
-        '<footer><p><a href="readyz">readyz</a> can the backup be relied on</p>'
-        '<p><a href="livez">livez</a> is the process alive</p>'
-        '<p><a href="metrics">metrics</a> for Prometheus</p>'
-        "<p>Times are UTC. This page changes nothing.</p></footer>"
-    )

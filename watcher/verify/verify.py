@@ -5,8 +5,9 @@ and only the bucket is asked; it only finds, and streams what it finds (findings
 did not look at and why; a process that writes meanwhile is no finding (differences.py). In memory
 are a listing and the record of each cluster under way.
 
-In this order: the claim, heartbeat and report (freshness.py); the listing against the record
-(differences.py); the hash root (proof.py); the files (soundness.py); at last the differences again.
+In this order: the claim, whether it is retired, heartbeat and report (freshness.py); the listing
+against the record (differences.py); the hash root (proof.py); the files (soundness.py); at last the
+differences again.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
 
-from watcher.bucket import heartbeat, held, journal, owner, record, reports
+from watcher.bucket import heartbeat, held, journal, owner, record, reports, retired
 from watcher.bucket.checkpoint import CheckpointError
 from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.layout import Layout, parse
@@ -49,7 +50,8 @@ _BATCH = 200  # files under way: their bodies are in memory
 
 @dataclass(frozen=True, slots=True)
 class Demands:
-    """What a backup must stand. retired: patterns of `domain/name` that nobody writes any more."""
+    """What a backup must stand. retired: patterns of `domain/name` that nobody writes any more,
+    besides those that the bucket itself says so of."""
 
     read: sampling.Subset = sampling.ALL
     max_report_age: timedelta = freshness.MAX_REPORT_AGE
@@ -96,6 +98,7 @@ class _Audit:
     turns: asyncio.Semaphore
     clock: Callable[[], datetime]
     owner: Owner | None = None
+    retired: bool = False
     last: Heartbeat | None = None
     report: Report | None = None
     record: Ledger = field(default_factory=Ledger)
@@ -105,6 +108,7 @@ class _Audit:
     async def look(self) -> AsyncGenerator[Event, None]:
         for step in (
             self._claim,
+            self._mark,
             self._life,
             self._reconcile,
             self._compare,
@@ -130,10 +134,16 @@ class _Audit:
         theirs = Layout(self.owner.domain, self.owner.name)
         return [] if theirs == self.layout else [Misowned(theirs.prefix.rstrip("/"))]
 
+    async def _mark(self) -> list[Event]:
+        self.retired = self.demands.retires(self.layout)
+        found = await retired.read(self.store, self.layout)
+        self.retired = self.retired or found is not None
+        return [Note(f"retired since {found.at:%F}")] if found else []
+
     async def _life(self) -> list[Event]:
         self.last = await heartbeat.newest(self.store, self.layout)
         told = freshness.signs_of_life(
-            self.last, self.clock(), claimed_at=self._claimed_at, retired=self._retired
+            self.last, self.clock(), claimed_at=self._claimed_at, retired=self.retired
         )
         return list(told)
 
@@ -145,7 +155,7 @@ class _Audit:
             self.clock(),
             claimed_at=self._claimed_at,
             max_age=self.demands.max_report_age,
-            retired=self._retired,
+            retired=self.retired,
         )
         return list(told)
 
@@ -232,10 +242,6 @@ class _Audit:
         etag_is_md5 = self.owner is not None and self.owner.etag_is_md5
         why = fault(key, body, head, recorded, etag_is_md5=etag_is_md5)
         return Damaged(key, why) if why else None
-
-    @property
-    def _retired(self) -> bool:
-        return self.demands.retires(self.layout)
 
     @property
     def _claimed_at(self) -> datetime:

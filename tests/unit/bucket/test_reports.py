@@ -33,6 +33,7 @@ FULL = Report(
     repaired=3,
     held=1,
     foreign=2,
+    size=240_000,
     read_back=ReadBack("7/30", 333, ("shop/pod/c.yaml",)),
     hash_root=Root("a" * 64, "b" * 64, 119),
     moving=("shop/pod/d.yaml",),
@@ -44,6 +45,12 @@ FULL = Report(
 @pytest.mark.parametrize("report", [PLAIN, FULL])
 def test_what_was_encoded_is_decoded_as_it_was(report: Report) -> None:
     assert Report.decode(report.encode(), "key") == report
+
+
+def test_a_report_of_a_program_that_did_not_add_up_sizes_tells_none() -> None:
+    older = orjson.loads(FULL.encode())
+    del older["size"]
+    assert Report.decode(orjson.dumps(older), "key") == replace(FULL, size=None)
 
 
 def test_the_file_has_the_form_of_the_format() -> None:
@@ -71,6 +78,7 @@ def test_the_file_has_the_form_of_the_format() -> None:
         "repaired": 3,
         "held": 1,
         "foreign": 2,
+        "size": 240_000,
         "read_back": {"slice": "7/30", "files": 333, "differing": ["shop/pod/c.yaml"]},
         "hash_root": {"cluster": "a" * 64, "bucket": "b" * 64, "objects": 119},
         "moving": ["shop/pod/d.yaml"],

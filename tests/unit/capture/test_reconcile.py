@@ -56,6 +56,7 @@ async def test_where_all_is_well_it_writes_a_report_and_nothing_else() -> None:
         assert report["resources"]["configmaps"] == {"cluster": 60, "bucket": 60, "left_out": {}}
         assert report["hash_root"]["cluster"] == report["hash_root"]["bucket"]
         assert report["hash_root"]["objects"] == len(rig.files())
+        assert report["size"] == sum(map(len, rig.files().values()))
         assert report["moving"] == []
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.unit.capture.rig import PREFIX
 from tests.unit.verify.backup import (
     DAY,
     HOUR,
+    LAYOUT,
     A,
     B,
     backed_up,
@@ -21,10 +23,13 @@ from tests.unit.verify.backup import (
     rig_with_objects,
     spoil,
 )
+from watcher.bucket import retired
 from watcher.bucket.hashroot import hash_root
 from watcher.bucket.heartbeat import Ailing
+from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import etag_of
 from watcher.bucket.reports import Root, Tally
+from watcher.bucket.retired import Retired
 from watcher.verify.findings import (
     Ailing as SaysIll,
 )
@@ -76,6 +81,22 @@ async def test_a_writer_that_was_stopped_may_be_away_for_a_day() -> None:
     (found,) = await findings_of(rig)
     assert isinstance(found, Stopped)  # and no word of the reconcile that it could not run
     assert await findings_of(rig, Demands(retired=("example.com/e*",))) == []
+
+
+async def test_a_cluster_that_the_bucket_says_is_retired_may_be_away_for_ever() -> None:
+    rig = await backed_up()
+    await asyncio.sleep(3 * 86400)
+    await retired.mark(rig.store, LAYOUT, Retired(rig.clock(), "moved"))
+    assert await findings_of(rig) == []
+
+
+async def test_a_mark_that_nobody_understands_retires_nobody() -> None:
+    rig = await backed_up()
+    await asyncio.sleep(3 * 86400)
+    await rig.store.put(PREFIX + Layout.meta(retired.FILE), b"yes")
+    broken, stopped = await findings_of(rig)
+    assert str(broken).endswith("_meta/retired.json is no mark of a retired cluster")
+    assert isinstance(stopped, Stopped)
 
 
 async def test_a_writer_that_says_it_is_ill_is_believed_after_a_quarter_of_an_hour() -> None:

@@ -63,6 +63,7 @@ class Examination:
 
     counts: dict[str, Count]  # by kind segment
     foreign: int  # keys that are none of ours
+    size: int  # bytes of the files that are
     pages: int  # of the listing
     looked_again: int = 0
     read_back: int = 0  # files
@@ -104,7 +105,7 @@ class Reconcile:
             sides = await self._reader.read()
             self._touched |= sides.ending
             self._welcome_back(sides)
-            seen = Examination(sides.counts, sides.foreign, sides.pages)
+            seen = Examination(sides.counts, sides.foreign, sides.size, sides.pages)
             suspected = {key: drift for drift, key in self._differences(sides)}
             await self._read_back(sides, read_back, seen)
             suspected |= dict.fromkeys(seen.damaged, Drift.CHANGED)

@@ -54,6 +54,7 @@ class Sides:
     comparison: Comparison
     counts: dict[str, Count] = field(default_factory=dict)  # by kind segment
     foreign: int = 0  # keys that are none of ours
+    size: int = 0  # bytes of the files that are
     pages: int = 0  # of the listing
     ending: set[str] = field(default_factory=set)  # being deleted: files show the last full state
     names: dict[str, tuple[str, str]] = field(default_factory=dict)  # of objects with cut keys
@@ -94,6 +95,7 @@ class Reader:
                 if place is None:
                     sides.foreign += 1
                 else:
+                    sides.size += listed.size
                     sides.count(place.kind).bucket += 1
                     sides.comparison.bucket.set(key, self._of_file(key, listed.etag))
             await asyncio.sleep(0)

@@ -1,0 +1,193 @@
+"""`watcher clusters`: are all clusters of the bucket backed up, and which are no more?
+
+Exists so that one command answers for a thousand clusters, from the bucket alone. Promises: looking
+writes nothing and lists no object; `retire` writes one mark, and never while somebody writes there.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from watcher.cli.options import (
+    EPILOG,
+    SettingsCommand,
+    SettingsGroup,
+    given,
+    load_settings,
+    output_option,
+)
+from watcher.cli.process import log_of, run_until_done
+from watcher.errors import PreconditionError, RefusedError, UsageError, WatcherError
+from watcher.settings import Settings
+from watcher.settings.forms import DNS_NAME
+
+if TYPE_CHECKING:
+    from watcher.bucket.layout import Layout
+    from watcher.bucket.store import Store
+    from watcher.fleet.clusters import Fleet
+
+_T = TypeVar("_T")
+
+_GROUPS = ("The bucket", "Where settings come from")
+_OPTIONAL = ("cluster-domain", "cluster-name")
+
+
+@click.group(
+    "clusters",
+    cls=SettingsGroup,
+    groups=_GROUPS,
+    without=("sse", "sse-kms-key-id", "fsync"),
+    optional=_OPTIONAL,
+    invoke_without_command=True,
+    short_help="Are all clusters of the bucket backed up?",
+    epilog=EPILOG,
+)
+@click.option(
+    "--cluster",
+    "patterns",
+    metavar="DOMAIN/NAME",
+    multiple=True,
+    help="Only these. * matches any text; may be repeated.",
+)
+@output_option()
+@click.pass_context
+def command(ctx: click.Context, /, patterns: tuple[str, ...], output: str, **flags: Any) -> None:
+    """Print every cluster of the bucket, those with which something is wrong first.
+
+    Reads what each writes about itself (heartbeat, last reconcile, held deletes), and no object:
+    whether the files themselves are sound, `watcher verify` tells. Needs no cluster, and of the
+    bucket no more than the right to list and read. Exits 1 if anything is wrong.
+
+    \b
+    Example:
+      watcher clusters --minio-endpoint https://minio.example.com --minio-bucket cluster-backups
+    """
+    if ctx.invoked_subcommand:
+        if patterns or given(flags):
+            raise UsageError(
+                f"clusters {ctx.invoked_subcommand}: give flags behind {ctx.invoked_subcommand}"
+            )
+        return
+    settings = load_settings(flags, optional=_OPTIONAL)
+
+    async def look(store: "Store") -> "Fleet":
+        from watcher.fleet.clusters import look_at_all
+
+        found = await look_at_all(store, _now, at_once=settings.concurrency, patterns=patterns)
+        if not found.clusters:
+            matches = f" that matches {', '.join(patterns)}" if patterns else ""
+            raise WatcherError(f"there is no cluster in {store.name}{matches}")
+        return found
+
+    fleet = _in_bucket(settings, look)
+    from watcher.cli import fleet as view
+
+    if output == "json":
+        click.echo(view.as_json(fleet))
+    else:
+        from rich.console import Console
+
+        view.print_table(fleet, Console(width=240, highlight=False))
+    if wrong := len(fleet.wrong):
+        total = len(fleet.clusters)
+        raise WatcherError(
+            f"something is wrong with {wrong:,} of {total:,} cluster{'' if total == 1 else 's'}"
+        )
+
+
+@command.command(
+    cls=SettingsCommand,
+    groups=_GROUPS,
+    optional=_OPTIONAL,
+    short_help="Mark a cluster that is no more.",
+    epilog=EPILOG,
+)
+@click.argument("cluster", metavar="DOMAIN/NAME")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for whoever reads it later.")
+def retire(cluster: str, reason: str, **flags: Any) -> None:
+    """Mark a cluster that is no more: from now on its backup may be old.
+
+    `watcher clusters`, the page, the alerts and `watcher verify` find nothing wrong with it any
+    more. Its files stay. Refused while somebody writes there.
+    """
+    layout = _layout(cluster)
+
+    async def mark(store: "Store") -> str:
+        from watcher.bucket import heartbeat, retired
+
+        await _check_there(store, layout)
+        last = await heartbeat.newest(store, layout)
+        now = _now()
+        if last is not None and last.is_alive(now):
+            raise RefusedError(
+                f"{layout.prefix} is alive: {last.writer} writes",
+                hint="stop that one first; if it is dead, wait until its heartbeat is 15 minutes"
+                " old",
+            )
+        try:
+            await retired.mark(store, layout, retired.Retired(now, reason))
+        except PreconditionError:
+            return f"{cluster} was retired already"
+        return f"{cluster} is retired"
+
+    click.echo(_in_bucket(load_settings(flags, optional=_OPTIONAL), mark))
+
+
+@command.command(
+    cls=SettingsCommand,
+    groups=_GROUPS,
+    optional=_OPTIONAL,
+    short_help="Take that mark back.",
+    epilog=EPILOG,
+)
+@click.argument("cluster", metavar="DOMAIN/NAME")
+def unretire(cluster: str, **flags: Any) -> None:
+    """Take the mark of a retired cluster back: it is expected to be backed up again."""
+    layout = _layout(cluster)
+
+    async def unmark(store: "Store") -> str:
+        from watcher.bucket import retired
+
+        await _check_there(store, layout)
+        await retired.unmark(store, layout)
+        return f"{cluster} is not retired"
+
+    click.echo(_in_bucket(load_settings(flags, optional=_OPTIONAL), unmark))
+
+
+def _in_bucket(settings: Settings, work: "Callable[[Store], Awaitable[_T]]") -> _T:
+    from watcher.bucket.opening import open_store
+
+    async def run() -> _T:
+        async with open_store(settings, lambda *_: None, _now) as store:
+            return await work(store)
+
+    return run_until_done(run(), log_of(settings, level="warning"))
+
+
+async def _check_there(store: "Store", layout: "Layout") -> None:
+    from watcher.bucket import owner
+
+    if await owner.read(store, layout) is None:
+        raise WatcherError(
+            f"{store.name} holds no backup under {layout.prefix}",
+            hint="watcher clusters prints all that there are",
+        )
+
+
+def _layout(cluster: str) -> "Layout":
+    from watcher.bucket.layout import Layout
+
+    domain, _, name = cluster.partition("/")
+    try:
+        return Layout(str(DNS_NAME.parse(domain)), str(DNS_NAME.parse(name)))
+    except ValueError:
+        raise UsageError(
+            f"{cluster!r}: expected a cluster as cluster-domain/cluster-name"
+        ) from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
