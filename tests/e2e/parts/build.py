@@ -4,7 +4,8 @@ Exists because a test that only ever saw a simulator proves nothing about Kubern
 Promises: `binary(name)` is an executable that works. It comes from the folder that
 `KUBEBUILDER_ASSETS` names where that has it (as controller-runtime's envtest does), else from a
 cache outside the tree (`$XDG_CACHE_HOME/watcher-parts`), built on first use with `go`. Prometheus
-is unpacked from Debian's package, not installed: no root, no service on a fixed port.
+is unpacked from Debian's package, not installed: no root, no service on a fixed port. What only
+an installed package gives (`installed`) is asked for before anything is built.
 
 By hand: `python -m tests.e2e.parts.build` builds everything.
 """
@@ -36,6 +37,7 @@ _INSTALLED = {  # part -> package@version, with its own module's dependencies
     "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 }
 _UNPACKED = {"prometheus": "prometheus", "promtool": "prometheus"}  # part -> Debian package
+_OF_THE_MACHINE = {"git": "git", "ssh": "openssh-client", "sshd": "openssh-server"}  # as above
 PARTS = (*_MODULES, *_INSTALLED, *_UNPACKED)
 
 
@@ -67,6 +69,15 @@ def binary(name: str) -> Path:
         if not built.exists():
             _build(name, folder)
     return built
+
+
+def installed(name: str) -> Path:
+    """A program of the machine. Raises FileNotFoundError, which says what to install."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if found is None:
+        package = _OF_THE_MACHINE[name]
+        raise FileNotFoundError(f"there is no program {name}: apt-get install {package}")
+    return Path(found)
 
 
 def _build(name: str, folder: Path) -> None:
@@ -108,5 +119,10 @@ def _unpack(package: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    try:
+        for program in _OF_THE_MACHINE:
+            installed(program)
+    except FileNotFoundError as error:
+        sys.exit(f"the tests need more of this machine: {error}")
     for part in PARTS:
         print(binary(part))
