@@ -81,9 +81,9 @@ class Watcher:
         except OSError:
             return None
 
-    def page(self) -> str:
-        """The status page, as HTML."""
-        with urllib.request.urlopen(self.url, timeout=10) as answer:
+    def page(self, path: str = "/") -> str:
+        """One of its pages for people, as HTML."""
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return str(answer.read().decode())
 
     def metrics(self) -> dict[str, float]:
