@@ -75,14 +75,17 @@ class Headway:
         while not stop.is_set():
             await asyncio.sleep(_LOOK)
             now = clock()
-            if not (self.all_listed() and self.absence.settled):
-                known_at = None
-            else:
+            if self.all_listed() and self.absence.settled:
                 known_at = now if known_at is None else known_at
-                if not self.pending.older_than(known_at):
+                steps = self.pending.older_than(known_at)
+                if not steps:
                     self.synced = True
                     return
-            if (done := self._steps(known_at)) != moved:
+            else:
+                known_at = None
+                steps = self.writer.written + self.writer.deleted + self.writer.unchanged
+            taken = sum(intake.taken for intake in self.roster.intakes)
+            if (done := (taken, steps)) != moved:  # however much else happens in the cluster
                 moved, moved_at = done, now
             elif not patient and now - moved_at > _GIVES_UP:
                 self._raise_why_nothing_moves()
@@ -157,13 +160,6 @@ class Headway:
             held=self.absence.refused,
             seconds=seconds,
         )
-
-    def _steps(self, known_at: float | None) -> tuple[int, int]:
-        """What differs while the first sync moves, however much else happens in the cluster."""
-        taken = sum(intake.taken for intake in self.roster.intakes)
-        if known_at is not None:
-            return taken, self.pending.older_than(known_at)
-        return taken, self.writer.written + self.writer.deleted + self.writer.unchanged
 
     def _raise_why_nothing_moves(self) -> None:
         if reason := self.writer.failing:

@@ -55,7 +55,9 @@ class Changes:
         while True:
             await asyncio.sleep(_LOOK)
             try:
-                new, again = self._load(), self._load()
+                new = self._load()
+                found = changed(used, new, names)
+                settled = not found or not changed(new, self._load(), names)
             except UsageError as error:
                 if str(error) != wrong:
                     wrong = str(error)
@@ -64,8 +66,7 @@ class Changes:
                     )
                 continue
             wrong = ""
-            found = changed(used, new, names)
-            if not found or changed(new, again, names):
+            if not found or not settled:
                 continue
             if set(found) - IN_PLACE:
                 self.log.warning(
