@@ -21,9 +21,6 @@ Form = Literal["auto", "logfmt", "json"]
 Level = Literal["debug", "info", "warning", "error"]
 
 
-_RANKS: dict[str, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3, "critical": 4}
-
-
 @dataclass(slots=True)
 class Threshold:
     """The lowest level that is written. Moved while a log is open, it counts from then on."""
@@ -35,10 +32,11 @@ def open_log(
     stream: TextIO, form: Form, level: Level | Threshold, clock: Callable[[], datetime]
 ) -> Log:
     """A log on this stream. clock: now, with a time zone."""
+    ranks = logging.getLevelNamesMapping()
     threshold = level if isinstance(level, Threshold) else Threshold(level)
 
     def sift(_: WrappedLogger, name: str, entry: EventDict) -> EventDict:
-        if _RANKS[name] < _RANKS[threshold.level]:
+        if ranks[name.upper()] < ranks[threshold.level.upper()]:
             raise structlog.DropEvent
         return entry
 

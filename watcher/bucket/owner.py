@@ -10,7 +10,7 @@ never have had, the claim says so (`hold_orphans`) until the first full sync has
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -57,6 +57,15 @@ class Owner:
     hold_orphans: str
     etag: str
     etag_is_md5: bool  # see Claim
+
+    @property
+    def claimed(self) -> datetime | None:
+        """`claimed_at`; None where that says of no time."""
+        try:
+            at = datetime.fromisoformat(self.claimed_at)
+        except ValueError:
+            return None
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 async def read(store: Store, layout: Layout) -> Owner | None:

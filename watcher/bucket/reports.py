@@ -52,6 +52,10 @@ class Root:
     bucket: str
     objects: int
 
+    @property
+    def same(self) -> bool:
+        return self.cluster == self.bucket
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 import orjson
 
-from watcher.cli.bucket import in_bucket
+from watcher.cli.bucket import in_bucket, still_alive
 from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, load_settings, output_option
-from watcher.errors import RefusedError, UsageError
+from watcher.errors import UsageError
 
 if TYPE_CHECKING:
     from watcher.bucket.heartbeat import Heartbeat
@@ -87,10 +87,7 @@ def _make_sure(seen: Seen, *, ask: bool) -> None:
     """Raises RefusedError while somebody writes, UsageError where nobody can be asked."""
     now = _now()
     if seen.alive(now):
-        raise RefusedError(
-            f"{seen.prefix} is alive: {_writer(seen, now)}",
-            hint="stop that one first; if it is dead, wait until its heartbeat is 15 minutes old",
-        )
+        raise still_alive(seen.prefix, _writer(seen, now))
     question = (
         f"{seen.prefix} in {seen.bucket} is the backup of the cluster with UID"
         f" {seen.owner.cluster_uid}; {_writer(seen, now)}.\n"

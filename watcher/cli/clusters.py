@@ -4,12 +4,12 @@ Exists so that one command answers for a thousand clusters, from the bucket alon
 writes nothing and lists no object; `retire` writes one mark, and never while somebody writes there.
 """
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from watcher.cli.bucket import check_there, in_store, still_alive
 from watcher.cli.options import (
     EPILOG,
     SettingsCommand,
@@ -18,9 +18,7 @@ from watcher.cli.options import (
     load_settings,
     output_option,
 )
-from watcher.cli.process import log_of, run_until_done
-from watcher.errors import PreconditionError, RefusedError, UsageError, WatcherError
-from watcher.settings import Settings
+from watcher.errors import PreconditionError, UsageError, WatcherError
 from watcher.settings.forms import DNS_NAME
 
 if TYPE_CHECKING:
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _GROUPS = ("The bucket", "Where settings come from")
+_ALL = "watcher clusters prints all that there are"
 _OPTIONAL = ("cluster-domain", "cluster-name")
 
 
@@ -81,7 +80,7 @@ def command(ctx: click.Context, /, patterns: tuple[str, ...], output: str, **fla
             raise WatcherError(f"there is no cluster in {store.name}{matches}")
         return found
 
-    fleet = _in_bucket(settings, look)
+    fleet = in_store(settings, look)
     from watcher.cli import fleet as view
 
     if output == "json":
@@ -117,22 +116,18 @@ def retire(cluster: str, reason: str, **flags: Any) -> None:
     async def mark(store: "Store") -> str:
         from watcher.bucket import heartbeat, retired
 
-        await _check_there(store, layout)
+        await check_there(store, layout, hint=_ALL)
         last = await heartbeat.newest(store, layout)
         now = _now()
         if last is not None and last.is_alive(now):
-            raise RefusedError(
-                f"{layout.prefix} is alive: {last.writer} writes",
-                hint="stop that one first; if it is dead, wait until its heartbeat is 15 minutes"
-                " old",
-            )
+            raise still_alive(layout.prefix, f"{last.writer} writes")
         try:
             await retired.mark(store, layout, retired.Retired(now, reason))
         except PreconditionError:
             return f"{cluster} was retired already"
         return f"{cluster} is retired"
 
-    click.echo(_in_bucket(load_settings(flags, optional=_OPTIONAL), mark))
+    click.echo(in_store(load_settings(flags, optional=_OPTIONAL), mark))
 
 
 @command.command(
@@ -150,31 +145,11 @@ def unretire(cluster: str, **flags: Any) -> None:
     async def unmark(store: "Store") -> str:
         from watcher.bucket import retired
 
-        await _check_there(store, layout)
+        await check_there(store, layout, hint=_ALL)
         await retired.unmark(store, layout)
         return f"{cluster} is not retired"
 
-    click.echo(_in_bucket(load_settings(flags, optional=_OPTIONAL), unmark))
-
-
-def _in_bucket(settings: Settings, work: "Callable[[Store], Awaitable[_T]]") -> _T:
-    from watcher.bucket.opening import open_store
-
-    async def run() -> _T:
-        async with open_store(settings, lambda *_: None, _now) as store:
-            return await work(store)
-
-    return run_until_done(run(), log_of(settings, level="warning"))
-
-
-async def _check_there(store: "Store", layout: "Layout") -> None:
-    from watcher.bucket import owner
-
-    if await owner.read(store, layout) is None:
-        raise WatcherError(
-            f"{store.name} holds no backup under {layout.prefix}",
-            hint="watcher clusters prints all that there are",
-        )
+    click.echo(in_store(load_settings(flags, optional=_OPTIONAL), unmark))
 
 
 def _layout(cluster: str) -> "Layout":

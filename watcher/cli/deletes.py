@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from watcher.cli.bucket import columns, in_bucket
+from watcher.cli.bucket import columns, in_bucket, rfc3339
 from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, output_option
 from watcher.errors import UsageError
 
@@ -130,7 +130,7 @@ async def _read(store: "Store", layout: "Layout") -> "tuple[Book, Orders]":
 
 
 def _line(key: str, hold: "Hold", decided: str) -> dict[str, str]:
-    since = hold.since.isoformat(timespec="seconds").replace("+00:00", "Z")
+    since = rfc3339(hold.since)
     return {"key": key, "why": hold.why, "since": since, "decided": decided}
 
 

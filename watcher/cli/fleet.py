@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from watcher.bucket.meta import FORMAT
 from watcher.bucket.retired import Retired
+from watcher.cli.bucket import rfc3339
 from watcher.fleet.clusters import Cluster, Fleet
 from watcher.fleet.look import Unread
-from watcher.verify.findings import age
+from watcher.verify.findings import short_age
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,11 +53,11 @@ def _cells(it: Cluster, now: datetime) -> Iterator[str]:
     hidden = _HIDDEN if isinstance(it.seen.heartbeat, Unread) else _NONE
     unproven = _HIDDEN if isinstance(it.seen.report, Unread) else _NONE
     yield it.name
-    yield f"{_ago(last.at, now)}{' stopped' if last.released else ''}" if last else hidden
+    yield f"{short_age(last.at, now)}{' stopped' if last.released else ''}" if last else hidden
     yield f"{last.objects:,}" if last else hidden
     yield _size(report.size) if report and report.size is not None else unproven
-    yield _ago(last.last_change, now) if last and last.last_change else hidden
-    yield _ago(report.finished_at, now) if report else unproven
+    yield short_age(last.last_change, now) if last and last.last_change else hidden
+    yield short_age(report.finished_at, now) if report else unproven
     yield {"same": "same", "differs": "DIFFERS"}.get(_proof(it) or "", unproven)
     yield f"{report.drift:,}" if report else unproven
     yield _HIDDEN if it.held is None else f"{it.held:,}"
@@ -76,7 +77,7 @@ def _proof(it: Cluster) -> str | None:
     """Whether the hash roots of cluster and bucket were the same; None: there are none."""
     if it.report is None or it.report.hash_root is None:
         return None
-    return "same" if it.report.hash_root.cluster == it.report.hash_root.bucket else "differs"
+    return "same" if it.report.hash_root.same else "differs"
 
 
 def _read_back(it: Cluster) -> str:
@@ -88,12 +89,6 @@ def _read_back(it: Cluster) -> str:
 
 def _is_newer(it: Cluster) -> bool:
     return any(unread.newer for unread in it.seen.unread)
-
-
-def _ago(then: datetime, now: datetime) -> str:
-    """As kubectl shows an age: `40s`, `3d`."""
-    number, unit = age(now - then).split()
-    return f"{number}{unit[0]}"
 
 
 def _size(size: float) -> str:
@@ -174,4 +169,4 @@ def _reconcile(it: Cluster) -> dict[str, Any] | None:
 
 
 def _time(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+    return rfc3339(at) if at else None

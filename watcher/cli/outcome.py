@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from watcher.cli.bucket import rfc3339
 from watcher.verify.findings import (
     Event,
     Finding,
@@ -23,7 +24,7 @@ from watcher.verify.findings import (
     Unchecked,
     Unproven,
     Waiting,
-    age,
+    short_age,
 )
 
 if TYPE_CHECKING:
@@ -171,13 +172,9 @@ def _type(finding: Finding) -> str:
 
 def _json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds").replace("+00:00", "Z")
+        return rfc3339(value)
     return round(value.total_seconds()) if isinstance(value, timedelta) else value
 
 
 def _ago(last: Heard | Reconciled | None, now: datetime) -> str:
-    """As kubectl shows an age: `40s`, `3d`."""
-    if last is None:
-        return "never"
-    number, unit = age(now - last.at).split()
-    return f"{number}{unit[0]}"
+    return short_age(last.at, now) if last else "never"

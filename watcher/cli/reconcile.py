@@ -87,6 +87,6 @@ def _as_table(report: "Report") -> str:
         back = report.read_back
         lines.append(f"read back: {back.files} files (slice {back.slice})")
     if root := report.hash_root:
-        equal = "the same on both sides" if root.cluster == root.bucket else "NOT the same"
+        equal = "the same on both sides" if root.same else "NOT the same"
         lines.append(f"hash root of {root.objects} files: {root.bucket} ({equal})")
     return "\n".join(lines) + "\n"

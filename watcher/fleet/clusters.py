@@ -14,7 +14,7 @@ from watcher.bucket import fleet
 from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.held import Book
 from watcher.bucket.layout import Layout
-from watcher.bucket.patterns import compiled
+from watcher.bucket.patterns import matches
 from watcher.bucket.reports import Report
 from watcher.bucket.store import Store
 from watcher.errors import BucketError
@@ -112,5 +112,4 @@ def in_order(clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:
 
 
 def _wanted(layout: Layout, patterns: Sequence[str]) -> bool:
-    name = layout.prefix.rstrip("/")
-    return not patterns or any(compiled(pattern).fullmatch(name) for pattern in patterns)
+    return not patterns or matches(layout.prefix.rstrip("/"), patterns)

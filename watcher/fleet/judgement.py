@@ -7,7 +7,7 @@ more has nothing wrong with it; when "late" begins is decided in verify/freshnes
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum
 
 from watcher.bucket.heartbeat import FRESH, Heartbeat
@@ -130,11 +130,7 @@ def _writes(seen: Seen, retired: Retired, now: datetime) -> bool:
 
 
 def claimed_at(seen: Seen) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(seen.owner.claimed_at if isinstance(seen.owner, Owner) else "")
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return seen.owner.claimed if isinstance(seen.owner, Owner) else None
 
 
 def _findings(seen: Seen, now: datetime) -> Iterator[Finding]:

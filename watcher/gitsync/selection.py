@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from watcher.bucket.layout import Layout, parse
-from watcher.bucket.patterns import compiled
+from watcher.bucket.patterns import matches
 from watcher.objects import stored
 from watcher.settings import Settings
 
@@ -78,7 +78,4 @@ class Selection:
 
 
 def _selected(name: str, include: Iterable[str], exclude: Iterable[str]) -> bool:
-    def any_of(patterns: Iterable[str]) -> bool:
-        return any(compiled(pattern).fullmatch(name) for pattern in patterns)
-
-    return (not include or any_of(include)) and not any_of(exclude)
+    return (not include or matches(name, include)) and not matches(name, exclude)

@@ -168,7 +168,7 @@ def _proof(it: Cluster) -> str:
     root = it.report.hash_root if it.report else None
     if root is None:
         return "none"
-    return "the same" if root.cluster == root.bucket else "they differ"
+    return "the same" if root.same else "they differ"
 
 
 def _versions(it: Cluster) -> str:

@@ -29,8 +29,7 @@ def document(title: str, body: str, *, tone: str, refresh: int | None) -> str:
 
 def facts(shown: dict[str, str]) -> str:
     """Names and HTML, beside the heading."""
-    rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown.items())
-    return f'<dl class="facts">{rows}</dl>'
+    return _named("facts", shown)
 
 
 def verdict(
@@ -51,9 +50,8 @@ def verdict(
 
 
 def tiles(shown: dict[str, str]) -> str:
-    """Names and HTML."""
-    rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown.items())
-    return f'<dl class="tiles">{rows}</dl>'
+    """Names and HTML, one below the other."""
+    return _named("tiles", shown)
 
 
 def section(title: str, content: str, place: str = "", note: str = "") -> str:
@@ -70,3 +68,8 @@ def footer(ready: str) -> str:
         '<p><a href="metrics">metrics</a> for Prometheus</p>'
         "<p>Times are UTC. This page changes nothing.</p></footer>"
     )
+
+
+def _named(kind: str, shown: dict[str, str]) -> str:
+    rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown.items())
+    return f'<dl class="{kind}">{rows}</dl>'

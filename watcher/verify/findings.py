@@ -232,6 +232,12 @@ class Waiting:
 Event = Finding | Note | Unchecked | Listed | Read | Heard | Reconciled | Proven | Waiting
 
 
+def short_age(then: datetime, now: datetime) -> str:
+    """As kubectl shows one: `40s`, `3d`."""
+    number, unit = age(now - then).split()
+    return f"{number}{unit[0]}"
+
+
 def age(time: timedelta) -> str:
     """In one unit: `40 seconds`, `3 days`."""
     seconds = max(0, round(time.total_seconds()))

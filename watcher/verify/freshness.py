@@ -91,5 +91,5 @@ def reconciled(
     elif report.held:
         yield Note(f"deletes that wait for a decision: {report.held}; see watcher deletes list")
     root = report.hash_root
-    if root is not None and root.cluster != root.bucket and not report.drift and not report.unread:
+    if root is not None and not root.same and not report.drift and not report.unread:
         yield Unequal()

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
 
@@ -246,8 +246,4 @@ class _Audit:
     @property
     def _claimed_at(self) -> datetime:
         """Without a claim nothing counts as overdue: that it is missing has been said."""
-        try:
-            at = datetime.fromisoformat(self.owner.claimed_at) if self.owner else self.clock()
-        except ValueError:
-            return self.clock()
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
+        return (self.owner.claimed if self.owner else None) or self.clock()

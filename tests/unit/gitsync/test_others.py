@@ -12,6 +12,12 @@ WEB = "default/deployment/web.yaml"
 CONF = "default/configmap/conf.yaml"
 
 
+async def ten_mirrored(rig: Rig) -> None:
+    for number in range(10):
+        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", "data: {}\n")
+    await rig.sync()
+
+
 async def test_somebody_elses_files_stay(rig: Rig) -> None:
     await rig.put(EAST, WEB, "replicas: 1\n")
     await rig.sync()
@@ -49,9 +55,7 @@ async def test_what_somebody_changed_in_our_folders_is_put_back(rig: Rig, cache:
 
 
 async def test_somebodys_commit_costs_no_second_reading_of_the_bucket(rig: Rig) -> None:
-    for number in range(10):
-        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", "data: {}\n")
-    await rig.sync()
+    await ten_mirrored(rig)
     with rig.host.by_hand() as clone:
         (clone / "notes.md").write_text("Mine\n")
     rig.forget_requests()
@@ -61,9 +65,7 @@ async def test_somebodys_commit_costs_no_second_reading_of_the_bucket(rig: Rig) 
 
 
 async def test_a_lost_copy_costs_no_second_reading_of_the_bucket(rig: Rig) -> None:
-    for number in range(10):
-        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", "data: {}\n")
-    await rig.sync()
+    await ten_mirrored(rig)
     rig.lose_cache()
     rig.forget_requests()
     await rig.put(EAST, WEB, "replicas: 2\n")
