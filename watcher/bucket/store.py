@@ -81,9 +81,10 @@ class Store(Protocol):
         """
 
     async def now(self, prefix: str = "") -> datetime:
-        """What the clock says by which `Listed.modified` is told, to the second.
+        """What the clock says by which `Listed.modified` is told, at most two seconds late.
 
-        prefix: as in `check`.
+        Late because HTTP tells whole seconds and some servers (fasthttp, so versitygw) renew
+        their Date header once a second only. prefix: as in `check`.
         """
 
     async def put(
