@@ -18,7 +18,7 @@ from typing import NamedTuple
 import orjson
 
 from watcher.bucket.layout import Layout
-from watcher.bucket.meta import together
+from watcher.bucket.meta import FORMAT, check_format, together
 from watcher.bucket.store import Store
 from watcher.errors import AbsentError, BucketError
 from watcher.logs import Log, Outage
@@ -59,16 +59,22 @@ class Line(NamedTuple):
     recovered: bool = False  # found at a start: whoever stored it died before this line was written
 
     def encode(self) -> bytes:
-        fields = self._asdict()
+        fields = {"format": FORMAT, **self._asdict()}
         if not self.recovered:
             del fields["recovered"]
         return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
     @classmethod
-    def decode(cls, text: bytes) -> "Line":
-        """Raises ValueError. Fields that we don't know are left aside."""
+    def decode(cls, text: bytes, key: str) -> "Line":
+        """key: of its file. Fields that we don't know are left aside; a line without a format has
+        the first one. Raises ValueError, and RefusedError for a newer format."""
         found = orjson.loads(text)
-        if not isinstance(found, dict) or not {"at", "key", "action"} <= found.keys():
+        if not isinstance(found, dict):
+            raise ValueError("not a line of the journal")
+        if not isinstance(version := found.get("format", 1), int):
+            raise ValueError("its format is no number")
+        check_format(key, version)
+        if not {"at", "key", "action"} <= found.keys():
             raise ValueError("not a line of the journal")
         line = cls(**{name: found[name] for name in cls._fields if name in found})
         if not all(isinstance(value, str) for value in line[:-1]):
@@ -188,7 +194,8 @@ async def read(
     store: Store, layout: Layout, *, since: datetime | None = None, after: Position | None = None
 ) -> AsyncGenerator[Line, None]:
     """Lines in order: of all files beyond `after` (`since` only says which need not be listed), or
-    those stored at `since` or later. What is damaged is passed over. Raises BucketError."""
+    those stored at `since` or later. What is damaged is passed over. Raises RefusedError for a
+    newer format, and BucketError."""
     wanted = [
         file
         for file in await files(store, layout, since=since)
@@ -201,19 +208,21 @@ async def read(
 
 
 async def lines_in(store: Store, some: list[File]) -> AsyncGenerator[Line, None]:
-    """All lines of these files, in order; what is damaged is passed over. Raises BucketError."""
+    """All lines of these files, in order; what is damaged is passed over. Raises RefusedError for a
+    newer format, and BucketError."""
     for start in range(0, len(some), _READ_AHEAD):
         ahead = some[start : start + _READ_AHEAD]
-        for body in await together(_body(store, file.key) for file in ahead):
-            for line in _lines(body):
+        bodies = await together(_body(store, file.key) for file in ahead)
+        for file, body in zip(ahead, bodies, strict=True):
+            for line in _lines(body, file.key):
                 yield line
             await asyncio.sleep(0)
 
 
-def _lines(body: bytes) -> Iterator[Line]:
+def _lines(body: bytes, key: str) -> Iterator[Line]:
     for text in body.splitlines():
         try:
-            line = Line.decode(text)
+            line = Line.decode(text, key)
         except ValueError:
             continue
         yield line

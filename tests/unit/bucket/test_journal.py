@@ -13,13 +13,14 @@ from bench.memory_api import loop_clock
 from tests.memory_store import Fault, MemoryStore
 from watcher.bucket.journal import FULL, INTERVAL, Journal, Line, Position, files, read, stamp
 from watcher.bucket.layout import Layout
-from watcher.errors import BucketError, BucketUnreachableError
+from watcher.errors import BucketError, BucketUnreachableError, RefusedError
 from watcher.logs import open_log
 
 pytestmark = pytest.mark.looptime
 
 LAYOUT = Layout("example.com", "east")
 FOLDER = "example.com/east/_meta/journal/"
+KEY = f"{FOLDER}2026/01/01/000000-1-1.ndjson"
 START = datetime(2026, 1, 1, tzinfo=UTC)  # what loop_clock() shows first
 
 
@@ -81,6 +82,7 @@ def test_a_line_has_the_fields_of_the_format() -> None:
         previous_etag='"e1"',
     )
     assert orjson.loads(told.encode()) == {
+        "format": 1,
         "at": "2026-01-01T00:00:00.000Z",
         "key": "shop/deployment/web.yaml",
         "action": "update",
@@ -94,15 +96,26 @@ def test_a_line_has_the_fields_of_the_format() -> None:
         "changed_at": "2026-01-01T00:00:00Z",
         "previous_etag": '"e1"',
     }
-    assert Line.decode(told.encode()) == told
+    assert Line.decode(told.encode(), KEY) == told
     recovered = told._replace(recovered=True)
     assert orjson.loads(recovered.encode())["recovered"] is True
-    assert Line.decode(recovered.encode()) == recovered
+    assert Line.decode(recovered.encode(), KEY) == recovered
 
 
 def test_fields_of_later_programs_are_left_aside() -> None:
     known = orjson.loads(line(1).encode())
-    assert Line.decode(orjson.dumps({**known, "weather": "fine"})) == line(1)
+    assert Line.decode(orjson.dumps({**known, "weather": "fine"}), KEY) == line(1)
+
+
+def test_a_line_of_a_newer_format_is_refused_and_names_its_file() -> None:
+    with pytest.raises(RefusedError, match=r"000000-1-1\.ndjson has format 2"):
+        Line.decode(b'{"format": 2}', KEY)
+
+
+def test_a_line_without_a_format_has_the_first_one() -> None:
+    fields = orjson.loads(line(1).encode())
+    del fields["format"]
+    assert Line.decode(orjson.dumps(fields), KEY) == line(1)
 
 
 DAMAGED = [
@@ -111,6 +124,7 @@ DAMAGED = [
     b"[]",
     b"null",
     b'{"key": "ns/pod/a.yaml"}',
+    orjson.dumps({**orjson.loads(line(1).encode()), "format": None}),
     orjson.dumps({**orjson.loads(line(1).encode()), "etag": 5}),
     orjson.dumps({**orjson.loads(line(1).encode()), "fingerprint": "no hex"}),
     orjson.dumps({**orjson.loads(line(1).encode()), "fingerprint": None}),
@@ -122,7 +136,7 @@ DAMAGED = [
 @pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_line_is_a_value_error(text: bytes) -> None:
     with pytest.raises(ValueError):
-        Line.decode(text)
+        Line.decode(text, KEY)
 
 
 # -- when it is written
