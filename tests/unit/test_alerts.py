@@ -101,7 +101,10 @@ def test_both_monitors_scrape_alike_and_name_the_job_that_alerts_rely_on() -> No
     by_pod = dict(load(ALERTS.parent / "podmonitor.yaml")["spec"])
     by_service = dict(load(ALERTS.parent / "servicemonitor.yaml")["spec"])
     assert by_pod["jobLabel"] == "app.kubernetes.io/name"
-    assert by_pod["selector"]["matchLabels"][by_pod["jobLabel"]] == "watcher"
+    (chosen,) = by_pod["selector"]["matchExpressions"]
+    assert chosen["key"] == by_pod["jobLabel"]
+    relied_on = "|".join(re.findall(r'job=~?"([^"]+)"', ALERTS.read_text("utf-8")))
+    assert set(chosen["values"]) == set(relied_on.split("|"))
     assert by_pod.pop("podMetricsEndpoints") == by_service.pop("endpoints")
     assert by_pod == by_service
 
