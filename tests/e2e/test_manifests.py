@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,11 +29,17 @@ from tests.e2e.scene import Maps
 from tests.e2e.watcher_process import CLUSTER, DOMAIN, PREFIX, Watcher, running
 
 MANIFESTS = ROOT / "manifests"
-APPLIED = ("base", "overlays/minikube", "overlays/production")
+APPLIED = ("base", "git-sync", "overlays/minikube", "overlays/production")
 COMPONENTS = sorted(path.name for path in (MANIFESTS / "components").iterdir())
+DEPLOYMENTS = {"base": "watcher", "git-sync": "watcher-git-sync"}
 OPERATOR = ("PodMonitor", "ServiceMonitor", "PrometheusRule")  # kinds of the Prometheus operator
 ACCOUNT = "system:serviceaccount:backup:watcher"
 
+each_component = pytest.mark.parametrize(
+    ("component", "onto"),
+    [(name, "base") for name in COMPONENTS]
+    + [(name, "git-sync") for name in COMPONENTS if name != "high-availability"],
+)
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes namespaces of a Pod")
 
 
@@ -55,7 +62,9 @@ def plane(scratch: Path) -> Iterator[ControlPlane]:
             plane.apply(_definition(kind))
         plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         plane.kubectl("apply", "-k", MANIFESTS / "overlays" / "production")
-        plane.kubectl("apply", "-f", MANIFESTS / "backup-secrets.example.yaml")
+        plane.kubectl("apply", "-k", MANIFESTS / "git-sync")
+        for example in MANIFESTS.glob("*.example.yaml"):
+            plane.kubectl("apply", "-f", example)
         yield plane
     finally:
         plane.close()
@@ -84,11 +93,11 @@ def built(plane: ControlPlane, folder: Path) -> list[Object]:
     return list(yaml.safe_load_all(plane.kubectl("kustomize", folder)))
 
 
-def overlay(folder: Path, component: str) -> Path:
-    """One of base and a component, with the ConfigMaps that components expect."""
+def overlay(folder: Path, component: str, onto: str = "base") -> Path:
+    """One with a component, and the ConfigMaps that components expect."""
     up = os.path.relpath(MANIFESTS, folder)
     made: Object = {
-        "resources": [f"{up}/base"],
+        "resources": [f"{up}/{onto}"],
         "components": [f"{up}/components/{component}"],
         "namespace": "backup",
         "configMapGenerator": [
@@ -109,21 +118,22 @@ def test_the_api_server_accepts_everything_of(name: str, plane: ControlPlane) ->
     plane.kubectl("apply", *where, "--dry-run=server", "-k", MANIFESTS / name)
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_the_api_server_accepts_base_with(
-    component: str, plane: ControlPlane, tmp_path: Path
+@each_component
+def test_the_api_server_accepts_together(
+    component: str, onto: str, plane: ControlPlane, tmp_path: Path
 ) -> None:
-    plane.kubectl("apply", "--dry-run=server", "-k", overlay(tmp_path, component))
-    assert built(plane, tmp_path) != built(plane, MANIFESTS / "base")
+    plane.kubectl("apply", "--dry-run=server", "-k", overlay(tmp_path, component, onto))
+    assert built(plane, tmp_path) != built(plane, MANIFESTS / onto)
 
 
+@pytest.mark.parametrize("onto", DEPLOYMENTS)
 @pytest.mark.parametrize(
     ("component", "name"), [("custom-ca", "custom-ca"), ("workload-identity", "watcher-identity")]
 )
 def test_a_component_uses_the_config_map_that_the_overlay_makes(
-    component: str, name: str, plane: ControlPlane, tmp_path: Path
+    component: str, name: str, onto: str, plane: ControlPlane, tmp_path: Path
 ) -> None:
-    objects = built(plane, overlay(tmp_path, component))
+    objects = built(plane, overlay(tmp_path, component, onto))
     made = [o["metadata"]["name"] for o in objects if o["kind"] == "ConfigMap"]
     (hashed,) = (each for each in made if each.startswith(f"{name}-"))
     (deployment,) = (o for o in objects if o["kind"] == "Deployment")
@@ -182,18 +192,28 @@ def _example(document: str, begins: str) -> str:
 
 
 def test_the_pod_is_admitted_where_restricted_is_enforced(plane: ControlPlane) -> None:
-    plane.kubectl("rollout", "status", "deployment/watcher", "-n", "backup", "--timeout=60s")
+    for name in DEPLOYMENTS.values():
+        plane.kubectl("rollout", "status", f"deployment/{name}", "-n", "backup", "--timeout=60s")
     pods = plane.api().get("/api/v1/namespaces/backup/pods")["items"]
-    assert len(pods) == 2
-    assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"watcher"}
-    assert {pod["spec"]["priority"] for pod in pods} == {1000000}
+    priorities = Counter((p["spec"]["serviceAccountName"], p["spec"]["priority"]) for p in pods)
+    assert priorities == {("watcher", 1000000): 2, ("watcher-git-sync", 0): 1}
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
-def test_the_pod_of_base_with_a_component_is_admitted_there_too(
-    component: str, plane: ControlPlane, tmp_path: Path
+def test_the_pod_of_git_sync_has_no_token(plane: ControlPlane) -> None:
+    pods = plane.api().get("/api/v1/namespaces/backup/pods")["items"]
+    with_token = {
+        pod["spec"]["serviceAccountName"]
+        for pod in pods
+        if "serviceAccountToken" in json.dumps(pod["spec"]["volumes"])
+    }
+    assert with_token == {"watcher"}
+
+
+@each_component
+def test_the_pod_with_a_component_is_admitted_there_too(
+    component: str, onto: str, plane: ControlPlane, tmp_path: Path
 ) -> None:
-    _is_admitted(plane, overlay(tmp_path, component), "watcher")
+    _is_admitted(plane, overlay(tmp_path, component, onto), DEPLOYMENTS[onto])
 
 
 def test_the_minio_of_the_minikube_overlay_is_admitted_there_too(plane: ControlPlane) -> None:
