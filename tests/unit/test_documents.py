@@ -12,17 +12,19 @@ from click import Command, Group
 
 from tests.rules import alerts
 from watcher.cli import cli
+from watcher.gitsync.selection import PLAIN_SECRET
 from watcher.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     "docs/fleet.md",
+    "docs/git-sync.md",
     "docs/install.md",
     "docs/security.md",
     "docs/upgrade.md",
     "SECURITY.md",
 )
-NOT_SETTINGS = {"backup-secrets", "custom-ca", "watcher-identity"}
+NOT_SETTINGS = {"backup-secrets", "custom-ca", "watcher-identity", "watcher-git", PLAIN_SECRET}
 
 Found = tuple[str, str]  # document, what it names
 
@@ -89,6 +91,19 @@ def test_every_command_and_its_flags_exist(document: str, words: str) -> None:
 @pytest.mark.parametrize(("document", "name"), named(r"`(Watcher\w+)`"))
 def test_every_alert_exists(document: str, name: str) -> None:
     assert name in alerts()
+
+
+@pytest.mark.parametrize(
+    "words",
+    re.findall(
+        r"^\| `([^`]+)` \|",
+        text("docs/git-sync.md").partition("## Troubleshooting")[2],
+        re.MULTILINE,
+    ),
+)
+def test_every_message_to_look_up_is_one_that_git_sync_may_say(words: str) -> None:
+    sources = (path.read_text("utf-8") for path in (ROOT / "watcher" / "gitsync").glob("*.py"))
+    assert any(words in source for source in sources)
 
 
 def test_the_versions_in_examples_are_this_one() -> None:

@@ -173,6 +173,11 @@ _SCAN = "ssh-keyscan HOST prints it: compare its fingerprint with what the host 
 
 # What git, ssh and the hosts say -> what that means, and what to do about it.
 _MEANINGS = (
+    (
+        "No user exists for uid",
+        "ssh finds no name for the user that it runs as",
+        "leave runAsUser to the image or to OpenShift; else mount an /etc/passwd that has it",
+    ),
     (r"IDENTIFICATION HAS CHANGED", _OTHER_HOST, _SCAN),
     (r"host key is known for|Host key verification failed", _UNKNOWN_HOST, _SCAN),
     (
