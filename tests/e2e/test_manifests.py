@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from textwrap import dedent
 from typing import Protocol
 
 import pytest
@@ -182,10 +183,25 @@ def test_the_overlay_and_the_patch_of_the_documents_are_accepted(
     assert policy["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "watcher"}
 
 
+def test_the_overlay_for_git_sync_of_the_documents_is_accepted(
+    plane: ControlPlane, tmp_path: Path
+) -> None:
+    shutil.copytree(MANIFESTS, tmp_path / "manifests")
+    folder = tmp_path / "clusters" / "git-sync"
+    folder.mkdir(parents=True)
+    kustomization = _example("docs/git-sync.md", "# git-sync: kustomization.yaml")
+    folder.joinpath("kustomization.yaml").write_text(kustomization)
+    plane.kubectl("apply", "--dry-run=server", "-k", folder)
+    (deployment,) = (one for one in built(plane, folder) if one["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("registry.company.com/watcher-git:")
+
+
 def _example(document: str, begins: str) -> str:
     text = ROOT.joinpath(document).read_text("utf-8")
-    (example,) = (part for part in text.split("```yaml\n")[1:] if part.startswith(begins))
-    return example.partition("```")[0]
+    parts = (part.partition("```")[0] for part in text.split("```yaml\n")[1:])
+    (example,) = (it for it in map(dedent, parts) if it.startswith(begins))
+    return example
 
 
 # Admitted

@@ -24,7 +24,15 @@ DOCUMENTS = (
     "docs/upgrade.md",
     "SECURITY.md",
 )
-NOT_SETTINGS = {"backup-secrets", "custom-ca", "watcher-identity", "watcher-git", PLAIN_SECRET}
+NOT_SETTINGS = {
+    "backup-secrets",
+    "custom-ca",
+    "watcher-identity",
+    "watcher-git",
+    "watcher-git-sync",
+    PLAIN_SECRET,
+    "git-sync-secrets",
+}
 
 Found = tuple[str, str]  # document, what it names
 
