@@ -1,6 +1,7 @@
 # The same program in two flavours: target `alpine` (musl, the smaller one) and `ubi9` (glibc, Red
-# Hat's UBI 9 micro). `make image` builds both. No stage has a compiler: the locked requirements
-# are wheels, for amd64 and arm64.
+# Hat's UBI 9 micro); and each with git and ssh beside it, for git-sync: `alpine-git`, `ubi9-git`.
+# `make image` builds all four. No stage has a compiler: the locked requirements are wheels, for
+# amd64 and arm64.
 ARG ALPINE=alpine:3.22.2@sha256:4b7ce07002c69e8f3d704a9c5d6fd3053be500b7f1c69fc0d80990c2ad8dd412
 ARG UBI9=registry.access.redhat.com/ubi9/ubi:9.7-1774415752
 ARG UBI9_MICRO=registry.access.redhat.com/ubi9/ubi-micro:9.7-1773894938
@@ -38,6 +39,15 @@ RUN dnf install -y --installroot /rootfs --releasever 9 --setopt install_weak_de
     && dnf clean all --installroot /rootfs \
     && rm -rf /rootfs/var/cache/* /rootfs/var/log/*
 
+# For git-sync. ssh insists on a name for its user; OpenShift writes one for the user that it chooses.
+FROM ubi9-root AS ubi9-git-root
+# hadolint ignore=DL3041
+RUN dnf install -y --installroot /rootfs --releasever 9 --setopt install_weak_deps=False --nodocs \
+        git-core openssh-clients \
+    && dnf clean all --installroot /rootfs \
+    && rm -rf /rootfs/var/cache/* /rootfs/var/log/* \
+    && echo 'watcher:x:65532:65532::/:/sbin/nologin' >> /rootfs/etc/passwd
+
 FROM ${UBI9} AS ubi9-installed
 # hadolint ignore=DL3041
 RUN dnf install -y --setopt install_weak_deps=False --nodocs python3.12 python3.12-pip \
@@ -47,9 +57,8 @@ COPY requirements.txt image/install.sh ./
 COPY --from=wheel /build/dist dist
 RUN PIP_NO_CACHE_DIR=1 ./install.sh /usr/bin/python3.12 /opt/watcher dist/*.whl
 
-FROM ${UBI9_MICRO} AS ubi9
-COPY --from=ubi9-root /rootfs/ /
-COPY --from=ubi9-installed /opt/watcher /opt/watcher
+# All that is no file, for both images of a flavour.
+FROM ${UBI9_MICRO} AS ubi9-described
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="watcher" \
@@ -63,6 +72,15 @@ USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["watcher"]
 CMD ["run"]
+
+FROM ubi9-described AS ubi9
+COPY --from=ubi9-root /rootfs/ /
+COPY --from=ubi9-installed /opt/watcher /opt/watcher
+
+FROM ubi9-described AS ubi9-git
+COPY --from=ubi9-git-root /rootfs/ /
+COPY --from=ubi9-installed /opt/watcher /opt/watcher
+CMD ["git-sync"]
 
 FROM alpine-python AS alpine
 COPY --from=alpine-installed /opt/watcher /opt/watcher
@@ -78,3 +96,10 @@ USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["watcher"]
 CMD ["run"]
+
+FROM alpine AS alpine-git
+USER 0
+RUN apk add --no-cache git=~2 openssh-client-default=~10 \
+    && echo 'watcher:x:65532:65532::/:/sbin/nologin' >> /etc/passwd
+USER 65532:65532
+CMD ["git-sync"]

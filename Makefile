@@ -77,13 +77,15 @@ alerts:
 	cd manifests/monitoring && { sed '/^spec:/q' prometheusrule.yaml; sed 's/^./  &/' alerts.yaml; } \
 		> .new && mv .new prometheusrule.yaml
 
-## make image    watcher:VERSION (alpine) and watcher:VERSION-ubi9, for this machine; with PUSH=1
-##               IMAGE=registry.company.com/watcher for amd64 and arm64, with SBOM and provenance
+## make image    watcher:VERSION (alpine) and watcher:VERSION-ubi9, and for git-sync watcher-git with
+##               the same tags, for this machine; with PUSH=1 IMAGE=registry.company.com/watcher
+##               for amd64 and arm64, with SBOM and provenance
 image:
 	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) && \
-	for flavour in alpine ubi9; do \
-		$(ENGINE) buildx build --target $$flavour \
-			--tag $(IMAGE):$$version$$(test $$flavour = alpine || echo -$$flavour) \
+	for target in alpine ubi9 alpine-git ubi9-git; do \
+		case $$target in *-git) name=$(IMAGE)-git;; *) name=$(IMAGE);; esac; \
+		case $$target in ubi9*) tag=$$version-ubi9;; *) tag=$$version;; esac; \
+		$(ENGINE) buildx build --target $$target --tag $$name:$$tag \
 			--build-arg VERSION=$$version --build-arg REVISION=$$(git rev-parse HEAD) \
 			$(if $(PUSH),--platform=linux/amd64 --platform=linux/arm64 --sbom=true --provenance=mode=max --push,--load) \
 			. || exit; \

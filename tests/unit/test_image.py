@@ -13,10 +13,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FLAVOURS = ("alpine", "ubi9")
+MIRRORS = tuple(f"{flavour}-git" for flavour in FLAVOURS)  # for git-sync
+TARGETS = FLAVOURS + MIRRORS
+ROOT_USER = "0"  # who installs packages in between
 
 Instruction = tuple[str, str]  # "COPY", "watcher watcher"
 
-each_flavour = pytest.mark.parametrize("flavour", FLAVOURS)
+each_target = pytest.mark.parametrize("target", TARGETS)
 
 
 def instructions() -> list[Instruction]:
@@ -26,18 +29,25 @@ def instructions() -> list[Instruction]:
 
 
 def stages() -> dict[str, list[Instruction]]:
-    """Name -> what follows its FROM."""
+    """Name -> what it has, with that of the stage that it stands on."""
     found: dict[str, list[Instruction]] = {"": []}
     for word, rest in instructions():
         if word == "FROM":
-            found[rest.rpartition(" AS ")[2]] = []
+            base, _, name = rest.partition(" AS ")
+            found[name] = list(found.get(base, ()))
         else:
             list(found.values())[-1].append((word, rest))
     return found
 
 
-def of(flavour: str, word: str) -> list[str]:
-    return [rest for instruction, rest in stages()[flavour] if instruction == word]
+def of(target: str, word: str) -> list[str]:
+    return [rest for instruction, rest in stages()[target] if instruction == word]
+
+
+def filled(target: str) -> str:
+    """The commands of it and of the stages that it takes a root from."""
+    roots = re.findall(r"--from=(\S+-root) ", "\n".join(of(target, "COPY")))
+    return "\n".join(run for stage in (target, *roots) for run in of(stage, "RUN"))
 
 
 def copied() -> set[str]:
@@ -65,20 +75,39 @@ def test_no_stage_stands_on_anything_else() -> None:
     assert named <= bases | stages().keys()
 
 
-@each_flavour
-def test_it_runs_as_a_user_that_is_a_number_and_not_root(flavour: str) -> None:
-    assert of(flavour, "USER") == ["65532:65532"]
+@each_target
+def test_it_runs_as_a_user_that_is_a_number_and_not_root(target: str) -> None:
+    assert of(target, "USER")[-1] == "65532:65532"
 
 
-@each_flavour
-def test_the_program_is_pid_1_without_a_shell(flavour: str) -> None:
-    assert of(flavour, "ENTRYPOINT") + of(flavour, "CMD") == ['["watcher"]', '["run"]']
+@each_target
+def test_the_program_is_pid_1_without_a_shell(target: str) -> None:
+    command = '["git-sync"]' if target in MIRRORS else '["run"]'
+    assert (of(target, "ENTRYPOINT")[-1], of(target, "CMD")[-1]) == ('["watcher"]', command)
 
 
+@pytest.mark.parametrize("targets", [FLAVOURS, MIRRORS], ids=str)
 @pytest.mark.parametrize("word", ["ARG", "LABEL", "ENV", "USER", "EXPOSE", "ENTRYPOINT", "CMD"])
-def test_both_flavours_are_alike_but_for_what_they_stand_on(word: str) -> None:
-    one, other = (of(flavour, word) for flavour in FLAVOURS)
-    assert one == other != []
+def test_both_flavours_are_alike_but_for_what_they_stand_on(
+    word: str, targets: tuple[str, ...]
+) -> None:
+    one, other = (set(of(target, word)) - {ROOT_USER} for target in targets)
+    assert one == other != set()
+
+
+@pytest.mark.parametrize("target", MIRRORS)
+def test_git_and_ssh_are_there_for_git_sync_with_a_name_for_the_user(target: str) -> None:
+    installed = filled(target)
+    assert re.search(r" git(-core\b|=)", installed)
+    assert re.search(r" openssh-client(s\b|-default=)", installed)
+    user, _ = of(target, "USER")[-1].split(":")
+    (entry,) = re.findall(r"echo '(\S+)' >> (?:/rootfs)?/etc/passwd", installed)
+    assert entry.split(":")[2] == user
+
+
+@pytest.mark.parametrize("target", FLAVOURS)
+def test_nothing_but_the_program_is_there_for_the_watcher(target: str) -> None:
+    assert not re.search(r"\bgit\b|ssh", filled(target))
 
 
 def test_what_is_installed_is_locked_and_never_built() -> None:
@@ -99,15 +128,32 @@ def test_the_engine_is_given_what_is_copied_and_nothing_else() -> None:
     assert all((ROOT / name).exists() for name in copied())
 
 
-def test_make_image_builds_both_and_pushes_them_with_what_is_in_them() -> None:
-    recipe = (ROOT / "Makefile").read_text("utf-8")
-    assert f"for flavour in {' '.join(FLAVOURS)}; do" in recipe
-    assert stages().keys() >= set(FLAVOURS)
+def make_image(*arguments: str) -> str:
+    """What it would run; `echo` stands for the engine."""
     made = subprocess.run(
-        ["make", "--dry-run", "image", "PUSH=1"],
+        ["make", "--silent", "image", "ENGINE=echo", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "--platform=linux/amd64 --platform=linux/arm64 --sbom=true" in made.stdout
+    return made.stdout
+
+
+def test_make_image_builds_all_and_names_them() -> None:
+    found = re.findall(r"--target (\S+) --tag registry/(\S+)", make_image("IMAGE=registry/watcher"))
+    (version,) = {re.findall(r":([\d.]+)", tag)[0] for _, tag in found}
+    assert dict(found) == {
+        "alpine": f"watcher:{version}",
+        "ubi9": f"watcher:{version}-ubi9",
+        "alpine-git": f"watcher-git:{version}",
+        "ubi9-git": f"watcher-git:{version}-ubi9",
+    }
+    assert stages().keys() >= set(TARGETS)
+
+
+def test_make_image_pushes_for_both_machines_with_what_is_in_them() -> None:
+    builds = make_image("PUSH=1").splitlines()
+    assert len(builds) == len(TARGETS)
+    for build in builds:
+        assert "--platform=linux/amd64 --platform=linux/arm64 --sbom=true" in build
