@@ -19,6 +19,7 @@ from tests.e2e.fleet import Fleet, fleet_of
 from tests.e2e.git_host import GitHost
 from tests.e2e.minio import Bucket, Minio
 from tests.e2e.mirror import Mirror
+from tests.e2e.pod import install
 from tests.e2e.proxy import Proxy
 from tests.e2e.watcher_process import Watcher, running
 
@@ -96,6 +97,12 @@ def git_host(tmp_path: Path) -> Iterator[GitHost]:
 def mirror(bucket: Bucket, git_host: GitHost) -> Mirror:
     """From an empty bucket to an empty repository."""
     return Mirror(bucket, git_host)
+
+
+@pytest.fixture(scope="session")
+def installed(scratch: Path) -> Path:
+    """The program as in the image."""
+    return install(scratch / "image")
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from tests.e2e.control_plane import ControlPlane, KubectlError
 from tests.e2e.fill import fill
 from tests.e2e.minio import Bucket
 from tests.e2e.oracle import wait_until_equal
-from tests.e2e.pod import ROOT, SCRATCH, USER, install, new_pod
+from tests.e2e.pod import ROOT, SCRATCH, USER, new_pod
 from tests.e2e.process import until
 from tests.e2e.scene import Maps
 from tests.e2e.watcher_process import CLUSTER, DOMAIN, PREFIX, Watcher, running
@@ -254,11 +254,6 @@ def test_a_pod_with_more_rights_is_refused_in_that_namespace(plane: ControlPlane
 
 
 # With the rights of the ServiceAccount, in the surroundings of a Pod
-
-
-@pytest.fixture(scope="module")
-def installed(scratch: Path) -> Path:
-    return install(scratch / "image")
 
 
 @pytest.fixture
