@@ -204,7 +204,14 @@ def test_the_trash_is_emptied_by_age_or_whole(backup: Backup) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("--all", "--older-than=7d"), ("--older-than=soon",), ("--older-than=",)]
+    "words",
+    [
+        (),
+        ("--all", "--older-than=7d"),
+        ("--older-than=soon",),
+        ("--older-than=",),
+        ("--older-than=99999999d",),
+    ],
 )
 def test_what_to_throw_away_must_be_said(backup: Backup, words: tuple[str, ...]) -> None:
     _, err = backup.run("trash", "empty", *words, exit_code=2)

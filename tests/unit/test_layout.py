@@ -48,6 +48,7 @@ def test_keys_are_as_the_golden_ones(
 
 def test_a_layout_is_one_clusters_part_of_the_bucket() -> None:
     layout = Layout("production.company.com", "east-cluster")
+    assert layout.name == "production.company.com/east-cluster"
     assert layout.prefix == "production.company.com/east-cluster/"
     assert layout.meta("owner.json") == "_meta/owner.json"
 

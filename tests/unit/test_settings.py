@@ -347,7 +347,15 @@ def test_a_malformed_value_is_refused_in_one_line_that_shows_it(name: str, value
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("500ms", 0.5), ("2s", 2.0), ("1.5s", 1.5), ("1m30s", 90.0), ("1h", 3600.0), ("0s", 0.0)],
+    [
+        ("500ms", 0.5),
+        ("2s", 2.0),
+        ("1.5s", 1.5),
+        ("1m30s", 90.0),
+        ("1h", 3600.0),
+        ("1d12h", 129600.0),
+        ("0s", 0.0),
+    ],
 )
 def test_durations_are_written_as_prometheus_and_go_do(text: str, seconds: float) -> None:
     assert loaded(grace_period=text).grace_period == seconds

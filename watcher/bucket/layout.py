@@ -55,9 +55,14 @@ class Layout:
     cluster: str
 
     @property
+    def name(self) -> str:
+        """How people call it, in messages and patterns: `domain/cluster`."""
+        return f"{self.domain}/{self.cluster}"
+
+    @property
     def prefix(self) -> str:
         """What every key of this cluster begins with."""
-        return f"{self.domain}/{self.cluster}/"
+        return f"{self.name}/"
 
     @staticmethod
     def key(ref: ObjectRef) -> str:

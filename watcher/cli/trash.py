@@ -1,7 +1,6 @@
 """`watcher trash`: what was deleted from a bucket that keeps no old versions."""
 
 import asyncio
-import re
 import sys
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -104,7 +103,7 @@ def empty(age: str | None, everything: bool, yes: bool, **flags: Any) -> None:
     """Throw away what is in the trash, for good."""
     if (age is None) != everything:
         raise UsageError("trash empty: expected either --older-than or --all")
-    before = datetime.now(UTC) - (timedelta() if age is None else _age(age))
+    before = datetime.now(UTC) if age is None else _so_long_ago(age)
 
     async def throw_away(store: "Store", layout: "Layout") -> int:
         found = [each for each in await _files(())(store, layout) if each.at <= before]
@@ -160,12 +159,10 @@ async def _restore(store: "Store", layout: "Layout", file: "Thrown", folder: Pat
     return True
 
 
-def _age(text: str) -> timedelta:
+def _so_long_ago(text: str) -> datetime:
     try:
-        if days := re.fullmatch("([0-9]{1,5})d", text):
-            return timedelta(days=int(days[1]))
-        return timedelta(seconds=float(str(DURATION.parse(text))))
-    except ValueError:
+        return datetime.now(UTC) - timedelta(seconds=float(str(DURATION.parse(text))))
+    except (ValueError, OverflowError):
         raise UsageError(f"--older-than {text!r}: expected an age such as 7d or 12h") from None
 
 

@@ -150,7 +150,7 @@ async def _verify(
             if not layouts:
                 where = "" if all_clusters else f" below {settings.cluster_domain}/"
                 raise WatcherError(f"there is no cluster in {store.name}{where}")
-        outcomes = [Outcome(it.prefix.rstrip("/")) for it in layouts]
+        outcomes = [Outcome(it.name) for it in layouts]
         await _look_at_all(store, layouts, outcomes, demands, settings.concurrency, show)
         return store.name, outcomes
 

@@ -31,7 +31,7 @@ class Cluster:
     @property
     def name(self) -> str:
         """`domain/name`"""
-        return self.seen.layout.prefix.rstrip("/")
+        return self.seen.layout.name
 
     @property
     def ok(self) -> bool:
@@ -112,4 +112,4 @@ def in_order(clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:
 
 
 def _wanted(layout: Layout, patterns: Sequence[str]) -> bool:
-    return not patterns or matches(layout.prefix.rstrip("/"), patterns)
+    return not patterns or matches(layout.name, patterns)

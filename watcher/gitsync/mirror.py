@@ -131,10 +131,10 @@ class Mirror:
                     hint="is it the right bucket?",
                 )
             await self._look(layouts, draft, progress, base, full)
-            for gone in mirrored - {_name(it) for it in layouts}:
+            for gone in mirrored - {it.name for it in layouts}:
                 await draft.remove(self._selection.prefix + gone)
                 draft.clusters.discard(gone)
-            final = progress.done(set(map(_name, layouts)))
+            final = progress.done({it.name for it in layouts})
             await draft.finish(final)
         self._at = (draft.parent, final)
         summary.behind = progress.behind
@@ -206,7 +206,7 @@ class Mirror:
         scan = Scan(self._store, self._selection, self._turns, draft)
 
         async def look(layout: Layout) -> None:
-            name = _name(layout)
+            name = layout.name
             async with self._clusters_at_once:
                 try:
                     trail = self._trails.get(name)
@@ -228,7 +228,7 @@ class Mirror:
             raise errors.exceptions[0] from None  # the others follow from it, or say the same
 
     async def _compare(self, layout: Layout, scan: Scan, base: _Base, draft: Draft) -> None:
-        name = _name(layout)
+        name = layout.name
         await owner.read(self._store, layout)  # refuses what we would not understand
         draft.clusters.add(name)
         since = base.position.of(name)
@@ -292,7 +292,3 @@ class _Progress:
         if self.now is None:
             return self.before
         return Position(self.now, {it: self.before.of(it) for it in clusters - self.reached})
-
-
-def _name(layout: Layout) -> str:
-    return layout.prefix.rstrip("/")

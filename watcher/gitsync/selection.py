@@ -54,8 +54,7 @@ class Selection:
         return blake2b(repr(self).encode(), digest_size=8).hexdigest()
 
     def has_cluster(self, layout: Layout) -> bool:
-        name = layout.prefix.rstrip("/")
-        return _selected(name, self.include_clusters, self.exclude_clusters)
+        return _selected(layout.name, self.include_clusters, self.exclude_clusters)
 
     def has_key(self, key: str) -> bool:
         """key: relative to the cluster's prefix."""

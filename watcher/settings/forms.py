@@ -83,14 +83,14 @@ def whole_number(least: int, most: int) -> Form:
     return Form("NUMBER", f"a whole number from {least} to {most}", parse)
 
 
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 
 
 def _duration(text: str) -> float:
     """Seconds. Prometheus's and Go's way: the largest unit first, each unit once."""
     parse = matching("".join(f"(?:{_NUMBER}{unit})?" for unit in _SECONDS))
-    parts = re.findall(f"({_NUMBER})(ms|[hms])", parse(text))
+    parts = re.findall(f"({_NUMBER})(ms|[dhms])", parse(text))
     if not parts:
         raise ValueError
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)

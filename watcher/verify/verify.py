@@ -58,7 +58,7 @@ class Demands:
     retired: tuple[str, ...] = ()
 
     def retires(self, layout: Layout) -> bool:
-        return any(fnmatchcase(layout.prefix.rstrip("/"), pattern) for pattern in self.retired)
+        return any(fnmatchcase(layout.name, pattern) for pattern in self.retired)
 
 
 async def verify(
@@ -132,7 +132,7 @@ class _Audit:
         if self.owner is None:
             return [Unowned()]
         theirs = Layout(self.owner.domain, self.owner.name)
-        return [] if theirs == self.layout else [Misowned(theirs.prefix.rstrip("/"))]
+        return [] if theirs == self.layout else [Misowned(theirs.name)]
 
     async def _mark(self) -> list[Event]:
         self.retired = self.demands.retires(self.layout)

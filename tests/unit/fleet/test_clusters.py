@@ -36,9 +36,7 @@ async def test_among_a_thousand_clusters_exactly_the_seven_bad_ones_are_found_an
 
     fleet = await looked(bucket)
     assert len(fleet.clusters) == 1000
-    expected = {
-        layouts[137 * number + 5].prefix.rstrip("/"): kind for number, kind in enumerate(SEVEN)
-    }
+    expected = {layouts[137 * number + 5].name: kind for number, kind in enumerate(SEVEN)}
     assert {it.name: [t.kind for t in it.troubles] for it in fleet.wrong} == {
         name: [kind] for name, kind in expected.items()
     }
