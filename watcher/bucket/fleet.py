@@ -2,10 +2,14 @@
 
 Exists so that who looks after a whole bucket needs no list of clusters: a folder in a folder is
 one, whether it says so (`_meta/owner.json`) or lost its claim. Found by delimiter listings: a
-request a thousand folders, none an object.
+request a thousand folders, none an object. Who may list no more than one cluster's prefix finds
+that one by its name.
 """
 
+from collections.abc import Sequence
+
 from watcher.bucket.layout import Layout
+from watcher.bucket.patterns import matches
 from watcher.bucket.store import Store
 from watcher.settings.forms import DNS_NAME
 
@@ -16,6 +20,23 @@ async def clusters(store: Store, domain: str = "") -> list[Layout]:
     return [
         Layout(folder, name) for folder in domains for name in await _names(store, f"{folder}/")
     ]
+
+
+async def matching(store: Store, patterns: Sequence[str]) -> list[Layout]:
+    """Those that one of the patterns of `domain/name` means, `*` being any text; (): all.
+
+    Where none has a `*`, nothing is listed but the folders of each. Raises BucketError.
+    """
+    if patterns and not any("*" in pattern for pattern in patterns):
+        meant = [it for pattern in sorted(set(patterns)) if (it := named(pattern))]
+        return [it for it in meant if await store.folders(it.prefix)]
+    return [it for it in await clusters(store) if not patterns or matches(it.name, patterns)]
+
+
+def named(text: str) -> Layout | None:
+    """The cluster `domain/name`, whether there is one or not; None: no cluster has such a name."""
+    domain, _, name = text.partition("/")
+    return Layout(domain, name) if _is_dns_name(domain) and _is_dns_name(name) else None
 
 
 async def _names(store: Store, prefix: str) -> list[str]:

@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ _RECENT = 50  # lines for who looks what happens
 _READ_AHEAD = 8  # files
 _SKEW = timedelta(days=1)  # that the clocks of two writers may differ by
 
-_NAME = re.compile(r"(?P<day>\d{4}/\d\d/\d\d)/(?P<time>\d{6})-(?P<epoch>\d+)-(?P<seq>\d+)\.ndjson")
+_NAME = re.compile(r"(?P<written>\d{4}/\d\d/\d\d/\d{6})-(?P<epoch>\d+)-(?P<seq>\d+)\.ndjson")
 
 
 class Position(NamedTuple):
@@ -171,22 +171,34 @@ class Journal:
 class File(NamedTuple):
     key: str
     position: Position
-    day: str  # YYYY/MM/DD
+    written: str  # YYYY/MM/DD/HHMMSS
+
+
+async def pages(
+    store: Store, layout: Layout, *, since: datetime | None = None, skew: timedelta = _SKEW
+) -> AsyncGenerator[list[File], None]:
+    """Files that may hold lines from `since` on, by the time at which they were written, a page at
+    a time. skew: that the clock of who wrote them may differ by. Raises BucketError."""
+    folder = layout.prefix + layout.meta(FOLDER)
+    after = f"{folder}{(since - skew).astimezone(UTC):%Y/%m/%d/%H%M%S}" if since else ""
+    async with aclosing(store.list(folder, start_after=after)) as listing:
+        async for page in listing:
+            found = [file for listed in page if (file := _file(folder, listed.key))]
+            yield sorted(found, key=lambda file: (file.written, file.position))
+
+
+def _file(folder: str, key: str) -> File | None:
+    match = _NAME.fullmatch(key.removeprefix(folder))
+    if match is None:
+        return None
+    return File(key, Position(int(match["epoch"]), int(match["seq"])), match["written"])
 
 
 async def files(
     store: Store, layout: Layout, *, since: datetime | None = None, skew: timedelta = _SKEW
 ) -> list[File]:
-    """Those that may hold lines from `since` on, in order. skew: that the clock of who wrote them
-    may differ by. Raises BucketError."""
-    folder = layout.prefix + layout.meta(FOLDER)
-    after = f"{folder}{(since - skew).astimezone(UTC):%Y/%m/%d/%H%M%S}" if since else ""
-    found = []
-    async for page in store.list(folder, start_after=after):
-        for listed in page:
-            if match := _NAME.fullmatch(listed.key.removeprefix(folder)):
-                position = Position(int(match["epoch"]), int(match["seq"]))
-                found.append(File(listed.key, position, match["day"]))
+    """The same files in their own order. Raises BucketError."""
+    found = [file async for page in pages(store, layout, since=since, skew=skew) for file in page]
     return sorted(found, key=lambda file: file.position)
 
 
@@ -212,30 +224,33 @@ async def lines_in(store: Store, some: list[File]) -> AsyncGenerator[Line, None]
     newer format, and BucketError."""
     for start in range(0, len(some), _READ_AHEAD):
         ahead = some[start : start + _READ_AHEAD]
-        bodies = await together(_body(store, file.key) for file in ahead)
+        bodies = await together(fetch(store, file.key) for file in ahead)
         for file, body in zip(ahead, bodies, strict=True):
-            for line in _lines(body, file.key):
-                yield line
+            for line in decode(body, file.key):
+                if line is not None:
+                    yield line
             await asyncio.sleep(0)
 
 
-def _lines(body: bytes, key: str) -> Iterator[Line]:
+async def fetch(store: Store, key: str) -> bytes:
+    """What a file holds; nothing once it is gone. Raises BucketError."""
+    try:
+        body, _ = await store.get(key)
+    except AbsentError:  # too old, and just removed
+        return b""
+    return body
+
+
+def decode(body: bytes, key: str) -> Iterator[Line | None]:
+    """The lines of one file; None: one that is damaged. Raises RefusedError for a newer format."""
     for text in body.splitlines():
         try:
             line = Line.decode(text, key)
         except ValueError:
-            continue
+            line = None
         yield line
 
 
 def stamp(at: datetime) -> str:
     """RFC 3339 in UTC, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def _body(store: Store, key: str) -> bytes:
-    try:
-        body, _ = await store.get(key)
-    except AbsentError:  # too old, and just removed
-        return b""
-    return body

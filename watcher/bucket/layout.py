@@ -34,6 +34,11 @@ _KEY = re.compile(
 _CUT_NAME = re.compile(r"(?P<kept>[A-Za-z0-9._%-]+)~[0-9a-f]{32}")
 
 
+def namespace_of(key: str) -> str:
+    """The namespace segment of a key: `_cluster` where its object has none."""
+    return key.partition("/")[0]
+
+
 def kind_of(key: str) -> str:
     """The kind segment of a key; "" of what has none."""
     return key.partition("/")[2].partition("/")[0]

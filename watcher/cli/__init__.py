@@ -2,16 +2,19 @@
 
 Exists so that nothing below prints, exits or reads `sys`. Promises (DESIGN.md section 10): exit 0
 done, 1 failed or something is wrong with the backup, 2 bad usage or settings, 3 refused for
-safety; an error is a line a problem on stderr, never a traceback; `--help` is made from the
-settings' table. A command has a module; it imports what it runs when it runs it: `--help` loads no
-client library.
+safety; an error is a line a problem on stderr, never a traceback (and nothing where nobody reads
+stdout any more); `--help` is made from the settings' table. A command has a module; it imports what
+it runs when it runs it: `--help` loads no client library.
 """
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 
 import click
 
 from watcher.cli import (
+    audit,
     bucket_init,
     claim,
     clusters,
@@ -53,6 +56,7 @@ for command in (
     trash.command,
     claim.command,
     clusters.command,
+    audit.command,
     git_sync.command,
     policy.command,
     bucket_init.group,
@@ -79,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         # Concurrent tasks fail together: each error is said, the gravest decides.
         errors = list(_leaves(error))
+        if any(isinstance(each, BrokenPipeError) for each in errors):
+            return _nobody_reads()
         said = (str(e) if isinstance(e, WatcherError) else f"a bug: {e!r}" for e in errors)
         for line in dict.fromkeys(said):
             _complain(line)
@@ -92,6 +98,12 @@ def _leaves(error: Exception) -> Iterator[Exception]:
             yield from _leaves(inner)
     else:
         yield error
+
+
+def _nobody_reads() -> int:
+    """After `| head`. Python would complain when it flushes stdout at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _complain(message: str) -> None:

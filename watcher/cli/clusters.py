@@ -5,7 +5,7 @@ writes nothing and lists no object; `retire` writes one mark, and never while so
 """
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,14 +19,11 @@ from watcher.cli.options import (
     output_option,
 )
 from watcher.errors import PreconditionError, UsageError, WatcherError
-from watcher.settings.forms import DNS_NAME
 
 if TYPE_CHECKING:
     from watcher.bucket.layout import Layout
     from watcher.bucket.store import Store
     from watcher.fleet.clusters import Fleet
-
-_T = TypeVar("_T")
 
 _GROUPS = ("The bucket", "Where settings come from")
 _ALL = "watcher clusters prints all that there are"
@@ -153,15 +150,12 @@ def unretire(cluster: str, **flags: Any) -> None:
 
 
 def _layout(cluster: str) -> "Layout":
-    from watcher.bucket.layout import Layout
+    from watcher.bucket.fleet import named
 
-    domain, _, name = cluster.partition("/")
-    try:
-        return Layout(str(DNS_NAME.parse(domain)), str(DNS_NAME.parse(name)))
-    except ValueError:
-        raise UsageError(
-            f"{cluster!r}: expected a cluster as cluster-domain/cluster-name"
-        ) from None
+    layout = named(cluster)
+    if layout is None:
+        raise UsageError(f"{cluster!r}: expected a cluster as cluster-domain/cluster-name")
+    return layout
 
 
 def _now() -> datetime:

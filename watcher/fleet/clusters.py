@@ -14,7 +14,6 @@ from watcher.bucket import fleet
 from watcher.bucket.heartbeat import Heartbeat
 from watcher.bucket.held import Book
 from watcher.bucket.layout import Layout
-from watcher.bucket.patterns import matches
 from watcher.bucket.reports import Report
 from watcher.bucket.store import Store
 from watcher.errors import BucketError
@@ -76,7 +75,7 @@ async def look_at_all(
 ) -> Fleet:
     """at_once: clusters that are being looked at. patterns: of `domain/name`, `*` matches any text;
     (): all of them. Raises BucketError where nothing can be seen."""
-    layouts = [it for it in await fleet.clusters(store) if _wanted(it, patterns)]
+    layouts = await fleet.matching(store, patterns)
     turns = asyncio.Semaphore(at_once)
     faults: list[BucketError] = []
 
@@ -109,7 +108,3 @@ def in_order(clusters: Iterable[Cluster]) -> tuple[Cluster, ...]:
         return it.retired, it.ok, worst, -len(it.troubles), it.name
 
     return tuple(sorted(clusters, key=rank))
-
-
-def _wanted(layout: Layout, patterns: Sequence[str]) -> bool:
-    return not patterns or matches(layout.name, patterns)
