@@ -20,7 +20,7 @@ from watcher.bucket.journal import Line
 from watcher.bucket.layout import Layout, Place, kind_of, namespace_of, parse
 from watcher.bucket.meta import together
 from watcher.bucket.patterns import matches
-from watcher.bucket.store import NEVER, Store
+from watcher.bucket.store import Store
 from watcher.errors import BucketError, RefusedError
 
 _SKEW = timedelta(minutes=5)  # that a clock is set by; and that those of two writers differ by
@@ -97,30 +97,25 @@ async def _merge(trails: "Sequence[_Trail]", out: Callable[[Entry], None]) -> No
     heads: list[tuple[datetime, int, Entry]] = []  # the number keeps entries from being compared
     for number, trail in enumerate(trails):
         if first := await trail.next():
-            heads.append((trail.newest, number, first))
+            heads.append((first.at, number, first))
     heapq.heapify(heads)
     while heads:
         _, number, entry = heads[0]
         out(entry)
-        trail = trails[number]
-        if following := await trail.next():
-            heapq.heapreplace(heads, (trail.newest, number, following))
+        if following := await trails[number].next():
+            heapq.heapreplace(heads, (following.at, number, following))
         else:
             heapq.heappop(heads)
 
 
 class _Trail:
-    """One cluster's entries. `read` runs ahead of `next` by some files and no more.
-
-    newest: the time of the newest that `next` gave.
-    """
+    """One cluster's entries. `read` runs ahead of `next` by some files and no more."""
 
     def __init__(
         self, store: Store, layout: Layout, wanted: Wanted, turns: asyncio.Semaphore, ahead: int
     ) -> None:
         """ahead: files that are asked for at a time."""
         self.cluster = layout.name
-        self.newest = NEVER
         self._store = store
         self._layout = layout
         self._wanted = wanted
@@ -147,7 +142,6 @@ class _Trail:
             if found is None:
                 return None
             self._entries = iter(found)
-        self.newest = max(self.newest, entry.at)
         return entry
 
     async def read(self) -> None:

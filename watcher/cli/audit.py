@@ -20,14 +20,15 @@ from watcher.settings.forms import DURATION
 
 if TYPE_CHECKING:
     from watcher.bucket.audit import Entry
+    from watcher.bucket.journal import Line
     from watcher.bucket.layout import Layout
     from watcher.bucket.store import Store
 
 _OPTIONAL = ("cluster-domain", "cluster-name")
 _ACTIONS = ("create", "update", "delete", "left-out", "repair")
 _SHOWN = 20
-_HEAD = ("TIME", "CLUSTER", "ACTION", "OBJECT", "BY", "VERSION")
-_WIDTHS = (20, 7, 8, 48, 24, 0)  # to begin with: a column grows with what comes
+_HEAD = ("TIME", "CLUSTER", "ACTION", "OBJECT", "BY", "VERSION", "NOTE")
+_WIDTHS = (20, 7, 8, 48, 24, 7, 0)  # to begin with: a column grows with what comes
 
 
 def _patterns(flag: str, metavar: str, said: str) -> Callable[..., Any]:
@@ -78,7 +79,10 @@ def command(
     """
     settings = load_settings(flags, optional=_OPTIONAL)
     now = datetime.now(UTC)
-    begin, end = _time("--since", since, now), _time("--until", until, now) if until else None
+    begin, end = (
+        _time("--since", since, now),
+        None if until is None else _time("--until", until, now),
+    )
     if end is not None and begin >= end:
         raise UsageError(f"--since {since!r}: expected a time before --until {until!r}")
     table = output == "table"
@@ -141,8 +145,9 @@ class _Lines:
 
     def __call__(self, entry: "Entry") -> None:
         self.count += 1
-        place = entry.place._asdict() if entry.place else {}
-        line = orjson.dumps({"cluster": entry.cluster, **place, **entry.line._asdict()})
+        place = entry.place
+        where = dict(zip(("namespace", "kind", "name"), place or (None, None, None), strict=True))
+        line = orjson.dumps({"cluster": entry.cluster, **where, **entry.line._asdict()})
         sys.stdout.write(f"{line.decode()}\n")
 
 
@@ -169,6 +174,7 @@ class _Table:
                 f"{kind}/{name}" if namespace == "_cluster" else f"{kind}/{namespace}/{name}",
                 entry.by or "-",
                 line.version_id or "-",
+                _note(line),
             )
         )
 
@@ -178,3 +184,10 @@ class _Table:
         # A manager names itself as it likes: nothing of it may mean something to a terminal.
         shown = row if row.isprintable() else "".join(c if c.isprintable() else "?" for c in row)
         sys.stdout.write(f"{shown.rstrip()}\n")
+
+
+def _note(line: "Line") -> str:
+    """Of what a killed writer stored and did not tell: then the time is that of the next start."""
+    if not line.recovered:
+        return ""
+    return f"found at a start, changed {line.changed_at}" if line.changed_at else "found at a start"

@@ -133,9 +133,11 @@ async def test_files_that_can_hold_nothing_of_that_time_are_not_read(journals: J
 
 
 async def test_a_file_that_was_written_late_is_not_missed(journals: Journals) -> None:
-    journals.file(EAST, line(NOON + MINUTE, "1"), written=NOON + 3 * HOUR)
-    journals.file(EAST, line(NOON + 3 * HOUR, "2"), written=NOON + 3 * HOUR)
-    assert await journals.names(until=NOON + HOUR) == ["1"]
+    late = NOON + 3 * HOUR
+    journals.file(EAST, line(NOON + MINUTE, "1"), line(late), written=late)
+    journals.file(EAST, line(NOON + 2 * MINUTE, "2"), line(late), written=late)
+    journals.file(EAST, line(late))
+    assert await journals.names(EAST, until=NOON + HOUR, at_once=1) == ["1", "2"]
 
 
 @pytest.mark.parametrize(

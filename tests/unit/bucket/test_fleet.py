@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from tests.memory_store import MemoryStore
-from watcher.bucket.fleet import clusters
+from watcher.bucket.fleet import clusters, matching
 from watcher.bucket.layout import Layout
 from watcher.bucket.owner import claim
 
@@ -39,3 +39,20 @@ async def test_a_cluster_that_lost_its_claim_is_found_and_what_can_be_none_is_no
     for key in ("README.md", "example.com/README.md", "_trash/x/y", "Logs/a/b", "a b/c/d"):
         store.written_by_a_stranger(key, b"")
     assert await clusters(store) == [EAST, WEST, OTHER]
+
+
+async def test_patterns_mean_clusters_by_domain_and_name() -> None:
+    store = await filled()
+    assert await matching(store, ()) == [EAST, WEST, OTHER]
+    assert await matching(store, ("example.com/*",)) == [EAST, WEST]
+    assert await matching(store, ("*/north.eu", EAST.name)) == [EAST, OTHER]
+    assert await matching(store, ("*/south",)) == []
+
+
+async def test_clusters_given_by_name_are_found_without_a_listing_of_more_than_their_own() -> None:
+    store = await filled()
+    store.requests.clear()
+    asked = (WEST.name, EAST.name, WEST.name, "example.com/south", "_meta/x", "east", "a/b/c")
+    assert await matching(store, asked) == [EAST, WEST]
+    listed = {f"example.com/{name}/" for name in ("east", "west", "south")}
+    assert set(store.requests) == {("LIST", prefix) for prefix in listed}
