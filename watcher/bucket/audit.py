@@ -158,15 +158,13 @@ class _Trail:
         await self._files.put(None)
 
     async def _bodies(self) -> AsyncGenerator[tuple[str, bytes], None]:
-        since = self._wanted.since
-        async with aclosing(
-            journal.pages(self._store, self._layout, since=since, skew=_SKEW)
-        ) as pages:
-            async for page in pages:
-                for start in range(0, len(page), self._ahead):
-                    keys = [file.key for file in page[start : start + self._ahead]]
-                    for body in zip(keys, await together(map(self._get, keys)), strict=True):
-                        yield body
+        after = journal.key_before(self._layout, self._wanted.since - _SKEW)
+        while after:
+            found, after = await journal.page(self._store, self._layout, after=after)
+            for start in range(0, len(found), self._ahead):
+                keys = found[start : start + self._ahead]
+                for body in zip(keys, await together(map(self._get, keys)), strict=True):
+                    yield body
 
     async def _get(self, key: str) -> bytes:
         async with self._turns:

@@ -19,7 +19,7 @@ import orjson
 
 from watcher.bucket.layout import Layout
 from watcher.bucket.meta import FORMAT, check_format, together
-from watcher.bucket.store import Store
+from watcher.bucket.store import Listed, Store
 from watcher.errors import AbsentError, BucketError
 from watcher.logs import Log, Outage
 
@@ -174,17 +174,40 @@ class File(NamedTuple):
     written: str  # YYYY/MM/DD/HHMMSS
 
 
-async def pages(
+async def files(
     store: Store, layout: Layout, *, since: datetime | None = None, skew: timedelta = _SKEW
-) -> AsyncGenerator[list[File], None]:
-    """Files that may hold lines from `since` on, by the time at which they were written, a page at
-    a time. skew: that the clock of who wrote them may differ by. Raises BucketError."""
+) -> list[File]:
+    """Those that may hold lines from `since` on, in order. skew: that the clock of who wrote them
+    may differ by. Raises BucketError."""
     folder = layout.prefix + layout.meta(FOLDER)
-    after = f"{folder}{(since - skew).astimezone(UTC):%Y/%m/%d/%H%M%S}" if since else ""
+    after = key_before(layout, since - skew) if since else ""
+    found = [
+        file
+        async for page in store.list(folder, start_after=after)
+        for listed in page
+        if (file := _file(folder, listed.key))
+    ]
+    return sorted(found, key=lambda file: file.position)
+
+
+async def page(store: Store, layout: Layout, *, after: str) -> tuple[list[str], str]:
+    """Keys of files beyond a key, by the time at which they were written, as many as one request
+    shows; and the key beyond which there may be more, "": there are none.
+
+    For who reads many journals at once: no listing stays open, whose answer takes ten times as
+    much memory as the keys. Raises BucketError.
+    """
+    folder = layout.prefix + layout.meta(FOLDER)
     async with aclosing(store.list(folder, start_after=after)) as listing:
-        async for page in listing:
-            found = [file for listed in page if (file := _file(folder, listed.key))]
-            yield sorted(found, key=lambda file: (file.written, file.position))
+        listed: list[Listed] = await anext(listing, [])
+    found = [file for it in listed if (file := _file(folder, it.key))]
+    found.sort(key=lambda file: (file.written, file.position))
+    return [file.key for file in found], listed[-1].key if listed else ""
+
+
+def key_before(layout: Layout, at: datetime) -> str:
+    """It sorts before the keys of all files that were written at this time or later."""
+    return f"{layout.prefix}{layout.meta(FOLDER)}{at.astimezone(UTC):%Y/%m/%d/%H%M%S}"
 
 
 def _file(folder: str, key: str) -> File | None:
@@ -192,14 +215,6 @@ def _file(folder: str, key: str) -> File | None:
     if match is None:
         return None
     return File(key, Position(int(match["epoch"]), int(match["seq"])), match["written"])
-
-
-async def files(
-    store: Store, layout: Layout, *, since: datetime | None = None, skew: timedelta = _SKEW
-) -> list[File]:
-    """The same files in their own order. Raises BucketError."""
-    found = [file async for page in pages(store, layout, since=since, skew=skew) for file in page]
-    return sorted(found, key=lambda file: file.position)
 
 
 async def read(
