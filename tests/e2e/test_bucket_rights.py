@@ -3,6 +3,8 @@
 The backups are those of one small cluster under three names, of which one begins like another.
 """
 
+import json
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
@@ -18,10 +20,12 @@ from minio.versioningconfig import VersioningConfig
 
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.minio import Bucket, Minio
+from tests.e2e.mirror import GENERATED
 from tests.e2e.scene import Maps
 from tests.e2e.watcher_process import DOMAIN, command
 
 OURS = f"{DOMAIN}/a/"
+OF_OURS = f"--cluster={DOMAIN}/a"
 OTHERS = (f"{DOMAIN}/b/", f"{DOMAIN}/a0/")
 
 
@@ -85,6 +89,13 @@ def test_a_writer_does_all_its_work_under_its_own_prefix(
     works("verify")
     works("deletes", "list")
     works("claim")
+    told = [json.loads(line) for line in works("audit", "--output=json", OF_OURS).splitlines()]
+    assert {(it["action"], it["name"]) for it in told if it["namespace"] == maps.namespace} >= {
+        ("create", "kept"),
+        ("create", "gone"),
+        ("delete", "gone"),
+    }
+    assert json.loads(works("clusters", "--output=json", OF_OURS))["ok"]
     thrown = works("trash", "list")
     if bucket.deleted(OURS) == set():  # no marks: so there is a trash
         assert "configmap/gone.yaml" in thrown
@@ -110,6 +121,17 @@ def test_a_writer_gets_at_nothing_of_another_cluster(
     denied(lambda: client.copy_object(name, key, CopySource(name, f"{OURS}mine")))
     ours.remove(f"{OURS}mine")
     assert bucket.etags() == before
+
+
+@pytest.mark.parametrize("arguments", [(), (f"--cluster={DOMAIN}/*",), (f"--cluster={DOMAIN}/b",)])
+@pytest.mark.parametrize("name", ["audit", "clusters"])
+def test_a_writer_is_told_in_one_line_that_others_are_not_for_its_eyes(
+    name: str, arguments: tuple[str, ...], as_user: Callable[..., Bucket]
+) -> None:
+    done = command(None, as_user(), name, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "Access Denied" in line
 
 
 @pytest.mark.parametrize("prefix", ["", f"{DOMAIN}/", OURS.rstrip("/"), f"{DOMAIN}/a0"])
@@ -154,4 +176,37 @@ def test_a_reader_reads_all_and_writes_nothing(
     done = command(None, reader, "verify", "--all-clusters")
     assert "b" in done.stdout
     assert "denied" not in (done.stdout + done.stderr).lower()
+    assert bucket.etags() == before
+
+
+@pytest.mark.parametrize("role", ["git-sync", "verify"])
+def test_a_reader_mirrors_audits_and_looks_after_all_clusters(
+    bucket: Bucket, as_user: Callable[..., Bucket], tmp_path: Path, role: str
+) -> None:
+    reader = as_user(f"--role={role}")
+    before = bucket.etags()
+
+    def works(*arguments: str, **settings: str) -> str:
+        done = command(None, reader, *arguments, **settings)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    stored = {key for key in before if "/_meta/" not in key}
+    repository = tmp_path / "clusters.git"
+    git = partial(subprocess.check_output, text=True)
+    git(["git", "init", "--quiet", "--bare", repository])
+    works("git-sync", "--once", git_repository=str(repository))
+    tree = git(["git", "-C", repository, "ls-tree", "-r", "-z", "--name-only", "main"])
+    assert set(tree.split("\0")[:-1]) == stored | GENERATED
+
+    told = [json.loads(line) for line in works("audit", "--output=json").splitlines()]
+    created = {f"{it['cluster']}/{it['key']}" for it in told if it["action"] == "create"}
+    assert created >= stored
+    assert [it["at"] for it in told] == sorted(it["at"] for it in told)
+    table = works("audit", "--kind=namespace", f"--cluster={DOMAIN}/b").splitlines()
+    assert any("namespace/kube-system" in line for line in table)
+    assert len(table) < len(told)
+
+    found = json.loads(works("clusters", "--output=json"))
+    assert {it["cluster"] for it in found["clusters"]} >= {each.rstrip("/") for each in OTHERS}
     assert bucket.etags() == before
