@@ -18,7 +18,8 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Refetch:
-    """There is a newer state, but no memory to keep it: ask for the object when its turn comes."""
+    """There is a state to write, but its body is not kept: ask for the object when its turn comes.
+    """
 
     namespace: str
     name: str

@@ -100,9 +100,7 @@ class Pending:
             waiting = self._waiting[change.key] = _Waiting(kept, now, now)
         else:
             self._account(waiting.change, -1)
-            if waiting.change.received is not None:
-                kept = replace(kept, received=waiting.change.received)
-            waiting.change = kept
+            waiting.change = kept = _in_place_of(waiting.change, kept)
         self._account(kept, +1)
         if at_once or self._flushing:
             waiting.due = now
@@ -248,3 +246,10 @@ class Pending:
     def _hand_out(self, key: str) -> Change:
         waiting = self._writing[key] = self._waiting.pop(key)
         return waiting.change
+
+
+def _in_place_of(older: Change, newer: Change) -> Change:
+    """The newer state, late since the older one, and written however right the file seems to be if
+    that was found wrong."""
+    received = newer.received if older.received is None else older.received
+    return replace(newer, received=received, repair=newer.repair or older.repair)

@@ -22,7 +22,7 @@ from watcher.cluster.client import Event, Item
 from watcher.logs import Log
 from watcher.metrics import Metrics
 from watcher.objects.clean import Cleaner, origin
-from watcher.objects.content import Content, Origin
+from watcher.objects.content import Content
 from watcher.objects.ref import APIResource, ObjectRef, canonical_group
 from watcher.objects.selection import LeftOut, Selection, is_terminating
 
@@ -78,7 +78,6 @@ class Seen(NamedTuple):
     namespace: str
     name: str
     state: Content | LeftOut | None
-    origin: Origin
 
 
 class Intake:
@@ -162,10 +161,9 @@ class Intake:
         """What an object would be stored as; nothing comes of it. Consumes the item."""
         key, metadata = self.key(item), item["metadata"]
         state: Content | LeftOut | None = self._selection.left_out(self.resource, item)
-        came_from = origin(item)
         if state is None and not (is_terminating(item) and self._flow.keeps(key)):
             state = self._clean(item)
-        return Seen(key, metadata.get("namespace") or "", metadata["name"], state, came_from)
+        return Seen(key, metadata.get("namespace") or "", metadata["name"], state)
 
     def listed_late(self, item: Item) -> None:
         """An object that a list did not show is there all the same."""

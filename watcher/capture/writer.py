@@ -9,7 +9,7 @@ cluster again.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from watcher.bucket import metadata
@@ -145,7 +145,7 @@ class Writer:
             fetched = await self._refetch(change)
             if fetched is None:
                 return None
-            change, state = fetched, fetched.state
+            change, state = replace(fetched, repair=change.repair), fetched.state
         if isinstance(state, Deleted):
             return await self._remove(change, state)
         assert isinstance(state, Content)

@@ -1,6 +1,7 @@
 """What waits to be written: newest wins, one writer a key, memory is bounded."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -64,6 +65,14 @@ async def test_the_newest_state_wins_and_remembers_since_when_it_is_late() -> No
     pending.offer(_change("a", _body("newer"), received=1.0), _now())
     change = await pending.next()
     assert (change.state, change.received) == (_body("newer"), 0.0)
+
+
+async def test_a_newer_state_of_what_is_to_be_repaired_is_a_repair_too() -> None:
+    pending = _pending()
+    pending.offer(replace(_change("a"), repair=True), _now())
+    pending.offer(_change("a", _body("newer")), _now())
+    change = await pending.next()
+    assert (change.state, change.repair) == (_body("newer"), True)
 
 
 async def test_a_key_is_handed_to_one_writer_at_a_time() -> None:

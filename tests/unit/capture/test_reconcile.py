@@ -15,6 +15,7 @@ from watcher.bucket.slices import of_night
 pytestmark = pytest.mark.looptime
 
 NIGHTS = {"reconcile_schedule": "*/15 * * * *", "reconcile_window": "1s"}  # short ones
+BEGINS = "reconcile begins"
 NIGHT = 2000.0  # seconds until a reconcile has surely been due, and done
 
 
@@ -84,6 +85,25 @@ async def test_it_finds_exactly_what_is_wrong_and_repairs_exactly_that() -> None
         assert rig.metric("reconcile_drift_objects", type="changed") == 7
         assert (await next_report(rig))["drift"] == {"missing": [], "changed": [], "orphaned": []}
         assert rig.metric("reconcile_drift_objects", type="changed") == 0
+
+
+async def test_a_bucket_that_lost_everything_is_repaired_with_no_body_kept() -> None:
+    rig = filled()
+    async with rig.running():
+        await next_report(rig)
+        for lost in rig.files():
+            rig.store.removed_by_a_stranger(PREFIX + lost)
+        before, begun = len(reports(rig)), rig.logged.getvalue().count(BEGINS)
+        await rig.until(lambda: rig.logged.getvalue().count(BEGINS) > begun, NIGHT)
+        waited = kept = 0.0
+        while len(reports(rig)) == before:
+            waited = max(waited, rig.metric("pending_objects"))
+            kept = max(kept, rig.metric("pending_bytes"))
+            await asyncio.sleep(0.01)
+        assert waited > 50
+        assert kept == 0
+        assert rig.equal()
+        assert rig.metric("changes_total", action="repair", resource="configmaps") == 60
 
 
 async def test_a_file_that_another_wrote_is_found_where_etags_tell_nothing() -> None:

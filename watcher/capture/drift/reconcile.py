@@ -11,6 +11,8 @@ changed, a listing that lied show only when both sides are asked again. Promises
   questions and the breaker of absence.py.
 - Requests to the bucket: a LIST a thousand keys, a GET for each file of the slice that is read
   back, a HEAD for each difference.
+- No body is kept: a bucket that lost everything costs no more memory than one that lost nothing.
+  What is written for a difference is the object's state when its turn comes.
 """
 
 import asyncio
@@ -24,13 +26,13 @@ from watcher.bucket.hashroot import hash_root
 from watcher.bucket.layout import kind_of
 from watcher.bucket.ledger import UNKNOWN, Entry, Stored, etag_of
 from watcher.bucket.slices import Slice
-from watcher.capture.change import Change
+from watcher.capture.change import Change, Refetch
 from watcher.capture.drift.comparison import Column, Drift
 from watcher.capture.drift.sides import Count, Reader, Sides
 from watcher.capture.intake import Flow, Intake
 from watcher.cluster import client, discovery
 from watcher.errors import AbsentError
-from watcher.objects.content import Content, Origin
+from watcher.objects.content import Content
 from watcher.objects.ref import APIResource
 from watcher.objects.yaml import emit
 
@@ -46,15 +48,14 @@ class Found:
     """One difference that was still there on the second look.
 
     resource: None where its kind is not served any more. etag: of the file, "" if there is none.
-    content, origin: of the object, None if it is gone.
+    object: what to ask the cluster for, None if it is gone.
     """
 
     drift: Drift
     key: str
     resource: APIResource | None
     etag: str
-    content: Content | None = None
-    origin: Origin | None = None
+    object: Refetch | None = None
 
 
 @dataclass(slots=True)
@@ -121,8 +122,8 @@ class Reconcile:
                 continue  # the object has changed since: what is on its way is newer
             stored = Stored(one.etag, UNKNOWN) if one.etag else None
             flow.ledger.put(one.key, Entry(stored))
-            if one.content and one.resource:
-                change = Change(one.key, one.resource, one.content, one.origin, repair=True)
+            if one.object and one.resource:
+                change = Change(one.key, one.resource, one.object, repair=True)
                 flow.pending.offer(change, now, at_once=True)
             elif one.resource:
                 flow.absence.suspect(one.resource, [one.key])
@@ -217,10 +218,11 @@ class Reconcile:
             return None
         if not isinstance(seen.state, Content):
             return None if seen.state.by_settings else orphan
+        there = Refetch(seen.namespace, seen.name, seen.state.fingerprint)
         if not etag:
-            return Found(Drift.MISSING, key, intake.resource, "", seen.state, seen.origin)
+            return Found(Drift.MISSING, key, intake.resource, "", there)
         if key in damaged or not await self._is_file_of(seen.state, key, etag):
-            return Found(Drift.CHANGED, key, intake.resource, etag, seen.state, seen.origin)
+            return Found(Drift.CHANGED, key, intake.resource, etag, there)
         return None
 
     async def _etag(self, key: str) -> str:
