@@ -2,7 +2,8 @@
 
 Exists so that the demo lives and benchmarks can say how much of which they bore. Promises: `churn`
 touches statuses and heartbeats only; each of `edits` and `turns` changes what is stored; no change
-leaves the cluster inconsistent. Waits through the event loop; chance comes from the given Random.
+leaves the cluster inconsistent, and it does not grow. Waits through the event loop; chance comes
+from the given Random.
 """
 
 import asyncio
@@ -112,16 +113,18 @@ def _add(cluster: Cluster, random: Random) -> str:
 
 
 def _drop(cluster: Cluster, random: Random) -> str:
-    """Deletes only what `_add` has made."""
-    namespace = random.choice(cluster.table("namespaces").keys)
+    """Deletes only what `_add` has made, wherever it is: a load that goes on must not fill the
+    cluster."""
     keys = cluster.table("configmaps").keys
-    first = bisect_left(keys, f"{namespace}/feature-")
-    last = bisect_left(keys, f"{namespace}/feature.")  # the character after "-"
-    if first == last:
-        return _add(cluster, random)
-    name = keys[random.randrange(first, last)].rpartition("/")[2]
-    cluster.delete("configmaps", namespace, name)
-    return f"configmap {name}: deleted"
+    namespaces = cluster.table("namespaces").keys
+    for namespace in random.sample(namespaces, len(namespaces)):
+        first = bisect_left(keys, f"{namespace}/feature-")
+        last = bisect_left(keys, f"{namespace}/feature.")  # the character after "-"
+        if first < last:
+            name = keys[random.randrange(first, last)].rpartition("/")[2]
+            cluster.delete("configmaps", namespace, name)
+            return f"configmap {name}: deleted"
+    return _add(cluster, random)
 
 
 def _any(cluster: Cluster, label: str, random: Random) -> tuple[str, str] | None:

@@ -664,6 +664,15 @@ async def test_each_edit_changes_what_counts() -> None:
         assert cluster.version == before + 1
 
 
+async def test_edits_that_go_on_do_not_fill_the_cluster() -> None:
+    cluster = Cluster(loop_clock())
+    fill(cluster, 4000)
+    random, before = Random(1), len(cluster)
+    for _ in range(1200):
+        edit(cluster, random)
+    assert abs(len(cluster) - before) < 60  # 200 were added
+
+
 def _stored(content: Object) -> Object:
     metadata = {
         k: v

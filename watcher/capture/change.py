@@ -18,8 +18,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Refetch:
-    """There is a state to write, but its body is not kept: ask for the object when its turn comes.
-    """
+    """There is a state to write; its body is not kept: ask for the object when its turn comes."""
 
     namespace: str
     name: str
