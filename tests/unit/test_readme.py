@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from watcher.cli import cli
-from watcher.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -32,11 +31,6 @@ def test_every_flag_exists(flag: str) -> None:
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"`watcher ([a-z-]+)", README))))
 def test_every_command_exists(command: str) -> None:
     assert command in cli.commands
-
-
-@pytest.mark.parametrize("metric", sorted(set(re.findall(r"\bwatcher_[a-z_]+", README))))
-def test_every_metric_exists(metric: str) -> None:
-    assert metric in Metrics("test").render()[0].decode()
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^)#:]+)\)|`((?:\w+/)+)`", README))))

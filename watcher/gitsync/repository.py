@@ -69,7 +69,7 @@ class Repository:
                 if await self.git.ask("config", "remote.origin.url") == self._url:
                     return
         self.forget()
-        await self.git.run("init", "--quiet", "--bare")
+        await self.git.run("init", "--quiet", "--bare", "--template=")
         for name, value in (
             ("url", self._url),
             ("promisor", "true"),

@@ -28,6 +28,13 @@ async def test_the_first_round_mirrors_everything(rig: Rig) -> None:
     assert rig.host.is_sound()
 
 
+async def test_no_hook_of_the_machine_gets_into_the_copy(rig: Rig) -> None:
+    async with rig.started() as mirror:
+        await mirror.round()
+        assert (rig.cache / "repository.git" / "config").exists()
+        assert not (rig.cache / "repository.git" / "hooks").exists()
+
+
 async def test_the_generated_files_name_the_clusters_and_keep_bytes_as_they_are(rig: Rig) -> None:
     await rig.put(EAST, WEB, "kind: Deployment\r\n")
     await rig.sync()
