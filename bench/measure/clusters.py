@@ -70,7 +70,7 @@ def filled(folder: Path, namespaces: int) -> Iterator[Cluster]:
     """A real control plane with controllers, and some 55 objects in each of so many namespaces."""
     plane = ControlPlane(folder / "control-plane", controllers=True)
     try:
-        fill(plane, namespaces=namespaces)
+        fill(plane, namespaces=namespaces, for_kubectl=True)
         yield Cluster(plane.kubeconfig())
     finally:
         plane.close()

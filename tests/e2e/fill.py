@@ -4,6 +4,7 @@ Exists because 10,000 objects through kubectl take many minutes. Promises: `fill
 every object is there and, with controllers, everything runs that is to run.
 """
 
+import json
 from collections.abc import Iterable
 from itertools import chain
 
@@ -13,9 +14,15 @@ from tests.e2e.control_plane import ControlPlane
 from tests.e2e.population import cluster_wide, namespace
 from tests.e2e.process import until
 
+# At these `kubectl get -o yaml` ends with an error, and prints nothing at all.
+_CONTROL = dict.fromkeys(map(ord, "\x7f\ufeff"), "?")
 
-def fill(plane: ControlPlane, *, namespaces: int, seed: int = 0) -> None:
-    """Some 55 objects a namespace where controllers run, and 150 of the cluster's own."""
+
+def fill(plane: ControlPlane, *, namespaces: int, seed: int = 0, for_kubectl: bool = False) -> None:
+    """Some 55 objects a namespace where controllers run, and 150 of the cluster's own.
+
+    for_kubectl: without the few characters that it can't print.
+    """
     wide = list(cluster_wide(seed))
     kinds = [item for item in wide if item["kind"] == "CustomResourceDefinition"]
     others = [item for item in wide if item["kind"] != "CustomResourceDefinition"]
@@ -23,6 +30,8 @@ def fill(plane: ControlPlane, *, namespaces: int, seed: int = 0) -> None:
         list(namespace(seed, number, workloads=plane.has_controllers))
         for number in range(namespaces)
     ]
+    if for_kubectl:
+        others, *spaces = ([_printable(item) for item in items] for items in (others, *spaces))
     create(plane.api(), kinds)
     until(lambda: _established(plane.api()), "established CRDs")
     create(plane.api(), [space[0] for space in spaces])
@@ -39,6 +48,11 @@ def create(api: API, objects: Iterable[Object]) -> None:
     Raises an ExceptionGroup of APIErrors: the first refusals.
     """
     send(api, [("POST", collection(item), item) for item in objects])
+
+
+def _printable(item: Object) -> Object:
+    plain: Object = json.loads(json.dumps(item, ensure_ascii=False).translate(_CONTROL))
+    return plain
 
 
 def _established(api: API) -> bool:
