@@ -14,7 +14,7 @@ Points = list[tuple[float, float]]  # seconds since the start of the scenario, v
 
 @dataclass(slots=True)
 class Measured:
-    """At one size. objects: that were asked for, which names the run."""
+    """At one size. objects: that were asked for, or that a real cluster has."""
 
     objects: int
     figures: Figures = field(default_factory=dict)

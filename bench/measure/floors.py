@@ -22,8 +22,8 @@ Outcome = Literal["holds", "falls short", "not measured"]
 @dataclass(frozen=True, slots=True)
 class Floor:
     """at_most, at_least: one of them. aim: what would be better still. objects: the size of cluster
-    that it is said of; 0: any. real: whether it is said of real clusters alone. short: whether the
-    short form holds it, too. why: where the bound comes from."""
+    that it is said of, give or take a fifth; 0: any. real: whether it is said of real clusters
+    alone. short: whether the short form holds it, too. why: where the bound comes from."""
 
     figure: str
     why: str
@@ -92,7 +92,11 @@ def fallen_short(verdicts: Sequence[Verdict], *, short: bool) -> list[Verdict]:
 
 
 def _verdict(floor: Floor, sizes: Sequence[Measured], across: Figures) -> Verdict:
-    found = [size.figures for size in sizes if floor.objects in (0, size.objects)]
+    found = [
+        size.figures
+        for size in sizes
+        if not floor.objects or abs(size.objects - floor.objects) <= floor.objects / 5
+    ]
     values = [it[floor.figure] for it in (*found, across) if floor.figure in it]
     if not values:
         return Verdict(floor, "not measured")

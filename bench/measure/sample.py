@@ -7,7 +7,7 @@ many objects are kept as its share of the sample is.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,8 +50,7 @@ async def take(kubeconfig: Path, *, wanted: int) -> Sample:
     """Read all lists twice: once against the clock with nothing else done, once for the sample."""
     sample = Sample()
     async with connect(str(kubeconfig), "") as api:
-        found = await discover(api)
-        sample.kinds = [it for it in found.resources if KindFilter().wants(it)]
+        sample.kinds = await kinds_of(api)
         waiting = iter(sample.kinds)
 
         async def read_on() -> None:
@@ -64,9 +63,9 @@ async def take(kubeconfig: Path, *, wanted: int) -> Sample:
             for _ in range(_LISTS):
                 reading.create_task(read_on())
         sample.seconds, sample.cpu = time.monotonic() - began, time.process_time() - cpu
-        counts = {it: await _count(api, it) for it in sample.kinds}
-        sample.objects = sum(counts.values())
-        for resource, number in counts.items():
+        numbers = await counts(api, sample.kinds)
+        sample.objects = sum(numbers.values())
+        for resource, number in numbers.items():
             share = wanted * number / max(sample.objects, 1)
             kept = 0
             async for page in _pages(api, resource):
@@ -74,6 +73,16 @@ async def take(kubeconfig: Path, *, wanted: int) -> Sample:
                     sample.pages.setdefault(resource, []).append(page)
                     kept += client.PAGE_SIZE
     return sample
+
+
+async def kinds_of(api: API) -> list[APIResource]:
+    """Those that `watcher` backs up if nothing is set."""
+    return [it for it in (await discover(api)).resources if KindFilter().wants(it)]
+
+
+async def counts(api: API, kinds: Sequence[APIResource]) -> dict[APIResource, int]:
+    """Objects of each, by what the server says."""
+    return {it: await _count(api, it) for it in kinds}
 
 
 async def _count(api: API, resource: APIResource) -> int:

@@ -21,6 +21,12 @@ def test_what_is_said_of_a_size_is_asked_of_that_one_alone() -> None:
     assert (verdict.outcome, verdict.value) == ("falls short", 131)
 
 
+@pytest.mark.parametrize(("objects", "asked"), [(11_404, True), (12_001, False), (1_852, False)])
+def test_a_real_cluster_is_hardly_ever_of_that_very_size(objects: int, asked: bool) -> None:
+    [verdict] = judge([MEMORY], [Measured(objects, {"peak_mb": 131})], {})
+    assert verdict.outcome == ("falls short" if asked else "not measured")
+
+
 def test_of_several_sizes_the_worst_counts() -> None:
     [verdict] = judge([RATE], SIZES, {}, short=False)
     assert (verdict.outcome, verdict.value) == ("falls short", 0.44)
