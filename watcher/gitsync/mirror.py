@@ -184,10 +184,12 @@ class Mirror:
         return _Base(tip, await self._position(ours.commit, ours.mark), ours.commit, "")
 
     async def _position(self, commit: str, mark: Mark | None) -> Position:
+        at, position = self._at
+        if at == commit:  # also where nothing was committed that would say so
+            return position
         if mark is None or mark.selection != self._selection.digest:
             return Position()
-        at, position = self._at
-        return position if at == commit else mark.position
+        return mark.position
 
     async def _mirrored(self, commit: str) -> set[str]:
         if not commit:

@@ -101,6 +101,19 @@ async def test_owned_objects_can_be_left_out_and_are_not_read_each_time(rig: Rig
     assert rig.mirrored() == rig.expected()
 
 
+async def test_another_selection_that_makes_no_difference_is_compared_once(rig: Rig) -> None:
+    await rig.put(EAST, WEB, "replicas: 1\n")
+    await rig.sync()
+    rig.clock.tick(minutes=5)
+    async with rig.started(git_exclude_kinds="lease") as mirror:
+        await mirror.round()
+        rig.forget_requests()
+        rig.clock.tick(minutes=5)
+        await mirror.round()
+    assert rig.read() == []
+    assert len(rig.host.commits()) == 1
+
+
 def test_another_bucket_or_selection_has_another_digest() -> None:
     digests = {
         Selection("a", "").digest,
