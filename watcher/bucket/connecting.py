@@ -27,6 +27,10 @@ from watcher.proxies import proxy_for
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 _ANSWER_TIMEOUT = 60.0  # seconds: the whole of a PUT, the silence within another request
+TIMEOUTS = {  # of requests of our own
+    "GET": aiohttp.ClientTimeout(sock_read=_ANSWER_TIMEOUT, sock_connect=_CONNECT_TIMEOUT),
+    "PUT": aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT, sock_connect=_CONNECT_TIMEOUT),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,7 @@ def _config(place: Place, connections: int) -> AioConfig:
 def _http(tls: ssl.SSLContext, connections: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, ssl=tls),
-        timeout=aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT, sock_connect=_CONNECT_TIMEOUT),
+        headers={"Accept-Encoding": "identity"},  # a gateway may not make other bytes of a file
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
     )

@@ -1,4 +1,4 @@
-"""The signature of a PUT: AWS Signature Version 4, by botocore.
+"""The signature of a PUT or GET: AWS Signature Version 4, by botocore.
 
 Exists because every stored object is signed once, and botocore's own is made for whatever a
 request may be: 66 us for one of ours, 25 as it is here. Promises: the same signature as botocore's.
@@ -16,22 +16,22 @@ from botocore.auth import S3SigV4Auth, _host_from_url
 
 
 def sign(
-    credentials: Any, region: str, url: str, headers: Mapping[str, str], body: bytes
+    credentials: Any, region: str, method: str, url: str, headers: Mapping[str, str], body: bytes
 ) -> dict[str, str]:
-    """All headers of a PUT, `Authorization` among them. credentials: botocore's, frozen."""
-    request = _Put(url, dict(headers), body)
+    """All headers of a request, `Authorization` among them. credentials: botocore's, frozen."""
+    request = _Request(method, url, dict(headers), body)
     _Signer(credentials, "s3", region).add_auth(request)
     return request.headers
 
 
 @dataclass(slots=True)
-class _Put:
-    """What botocore wants to see of a request; its own keeps headers as those of an e-mail."""
+class _Request:
+    """What botocore wants to see of one; its own keeps headers as those of an e-mail."""
 
+    method: str
     url: str
     headers: dict[str, str]
     data: bytes
-    method: str = "PUT"
     params: None = None
     context: dict[str, Any] = field(default_factory=dict)
 
@@ -40,7 +40,7 @@ class _Signer(S3SigV4Auth):  # type: ignore[misc]
     """Botocore's, but for what it does for headers and bodies that could be anything: ours are a
     plain body and a dozen headers of one value each."""
 
-    def headers_to_sign(self, request: _Put) -> dict[str, str]:
+    def headers_to_sign(self, request: _Request) -> dict[str, str]:
         headers = {name.lower(): value for name, value in request.headers.items()}
         headers["host"] = _host(request.url[: request.url.index("/", len("https://"))])
         return headers
@@ -49,11 +49,11 @@ class _Signer(S3SigV4Auth):  # type: ignore[misc]
         headers = sorted(headers_to_sign.items())
         return "\n".join([f"{name}:{' '.join(value.split())}" for name, value in headers])
 
-    def payload(self, request: _Put) -> str:
+    def payload(self, request: _Request) -> str:
         """The parent prepares the whole request anew to learn its body."""
         return hashlib.sha256(request.data).hexdigest()
 
-    def signature(self, string_to_sign: str, request: _Put) -> str:
+    def signature(self, string_to_sign: str, request: _Request) -> str:
         """The parent derives the key of the day for each request."""
         day, secret = request.context["timestamp"][:8], self.credentials.secret_key
         key = _key_of(secret, day, self._region_name)

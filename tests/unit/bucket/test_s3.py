@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from watcher.bucket.s3 import S3
-from watcher.bucket.store import CREATE, Update
+from watcher.bucket.store import CREATE, Head, Update
 from watcher.errors import (
     AbsentError,
     BucketError,
@@ -135,6 +135,19 @@ async def test_a_put_carries_checksum_type_and_metadata(s3: S3, server: Server) 
     assert request.headers["x-amz-meta-watcher-uid"] == "7"
     assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=access/")
     assert server.bodies == [b"a: 1\n"]
+
+
+async def test_a_get_tells_what_the_put_said(s3: S3, server: Server) -> None:
+    told = {"ETag": '"etag"', "x-amz-version-id": "3", "X-Amz-Meta-Watcher-Uid": "7"}
+    server.answer = lambda request: web.Response(body=b"a: 1\n", headers=told)
+    assert await s3.get(KEY) == (b"a: 1\n", Head('"etag"', {"watcher-uid": "7"}, "3"))
+
+
+async def test_nobody_on_the_way_is_asked_to_compress_a_file(s3: S3, server: Server) -> None:
+    await s3.get(KEY)
+    (request,) = server.requests
+    assert request.headers["Accept-Encoding"] == "identity"
+    assert "accept-encoding" not in request.headers["Authorization"]
 
 
 async def test_no_request_waits_for_a_100_continue(s3: S3, server: Server) -> None:
@@ -261,13 +274,26 @@ async def test_a_refused_put_raises_what_its_answer_means(
         (refusal(403, "SignatureDoesNotMatch"), RejectedError),
     ],
 )
-async def test_a_refused_get_means_the_same_through_the_library(
+async def test_a_refused_read_means_the_same_by_both_ways_of_asking(
     server: Server, answer: web.Response, error: type[BucketError]
 ) -> None:
-    server.answer = lambda request: answer
+    for ask in (S3.get, lambda it, key: it.copy(key, "elsewhere")):
+        server.requests.clear()
+        server.answer = lambda request: web.Response(
+            status=answer.status, body=answer.body, content_type=answer.content_type
+        )
+        store = opened(server.url)
+        assert type(await failing(ask(store, KEY), store)) is error
+        assert len(server.requests) == 1, "retried"
+
+
+async def test_a_file_that_ends_too_early_is_no_file(server: Server) -> None:
+    def cut(request: web.Request) -> web.Response:
+        return web.Response(body=b"kind: Pod", headers={"ETag": '"etag"', "Content-Length": "900"})
+
+    server.answer = cut
     store = opened(server.url)
-    assert type(await failing(store.get(KEY), store)) is error
-    assert len(server.requests) == 1, "retried"
+    assert type(await failing(store.get(KEY), store)) is BucketUnreachableError
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What we sign of a PUT is what botocore signs of it."""
+"""What we sign of a request is what botocore signs of it."""
 
 from datetime import UTC, datetime
 from unittest.mock import patch
@@ -24,13 +24,19 @@ HEADERS = {
     ["http://127.0.0.1:9000/b", "http://minio:80/b", "https://b.s3.eu-west-1.amazonaws.com:443"],
 )
 @pytest.mark.parametrize("token", [None, "session-token"])
-def test_it_is_what_botocore_signs(url: str, token: str | None) -> None:
+@pytest.mark.parametrize(
+    ("method", "headers", "body"), [("PUT", HEADERS, b"hello"), ("GET", {}, b"")]
+)
+def test_it_is_what_botocore_signs(
+    url: str, token: str | None, method: str, headers: dict[str, str], body: bytes
+) -> None:
+    url += "/a%3Ab/c~d.yaml"
     for secret in ("secret", "another"):
         for day in (1, 2, 1):
             keys, at = ReadOnlyCredentials("key", secret, token), datetime(2026, 7, day, tzinfo=UTC)
             with patch.object(auth, "get_current_datetime", return_value=at):
-                request = AWSRequest("PUT", f"{url}/a%3Ab/c~d.yaml", headers=HEADERS, data=b"hello")
+                request = AWSRequest(method, url, headers=headers, data=body)
                 auth.S3SigV4Auth(keys, "s3", "eu-west-1").add_auth(request)
-                ours = sign(keys, "eu-west-1", f"{url}/a%3Ab/c~d.yaml", HEADERS, b"hello")
+                ours = sign(keys, "eu-west-1", method, url, headers, body)
             assert ours == dict(request.headers.items())
             assert ours["Authorization"].startswith(f"AWS4-HMAC-SHA256 Credential=key/2026070{day}")
