@@ -17,7 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -173,20 +173,24 @@ def measure(files: int, word: str, changes: int, folder: Path) -> dict[str, floa
         figures |= mirror.add_and_commit().figures("add_and_commit")
         plain = [path for path in paths if "/secret/" not in path]  # may not say more than they do
         some = plain[:: max(1, len(plain) // changes)][:changes]
-        _change(bucket, some)
-        if word == MINIO:
-            proxy = Proxy(bucket.endpoint)
-            try:
-                figures |= mirror.sync("copy", through=bucket.at(proxy.url)).figures("changes")
+        with ExitStack() as opened:
+            through = None
+            if word == MINIO:
+                proxy = opened.enter_context(closing(Proxy(bucket.endpoint)))
+                through = bucket.at(proxy.url)
+                # Another address may be another bucket: that is found out once, and not our matter.
+                _change(bucket, some[:1])
+                mirror.sync("copy", through=through)
+                time.sleep(_MARGIN)
+                proxy.forget()
+            _change(bucket, some)
+            figures |= mirror.sync("copy", through=through).figures("changes")
+            if through:
                 told = by_kind(proxy.requests)
                 figures |= {f"changes.{kind}": count for kind, count in told.items()}
-            finally:
-                proxy.close()
-        else:
-            figures |= mirror.sync("copy").figures("changes")
-        figures["changes"] = len(some)
-        figures |= mirror.sync("copy").figures("nothing")
-        figures |= mirror.sync("another-copy").figures("lost_volume")
+            figures["changes"] = len(some)
+            figures |= mirror.sync("copy", through=through).figures("nothing")
+            figures |= mirror.sync("another-copy", through=through).figures("lost_volume")
     finally:
         buckets.close()
     return figures
