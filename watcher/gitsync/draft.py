@@ -18,7 +18,7 @@ from watcher.gitsync.repository import Repository
 from watcher.gitsync.selection import Selection
 from watcher.gitsync.tree import Tree, building, built
 
-_PART = 20_000  # changes of a commit, beyond which it is pushed and another one begun
+_PART = 20_000  # files that differ, beyond which a commit is pushed and another one begun
 
 Publish = Callable[[str], Awaitable[str]]  # a commit -> the one that stands for it afterwards
 
@@ -55,6 +55,7 @@ class Draft:
         self._turn = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._building: Tree | None = None
+        self._built_so_far = ""  # the tree to go on from, where it is not that of the parent
 
     async def __aenter__(self) -> "Draft":
         return self
@@ -96,7 +97,8 @@ class Draft:
     async def finish(self, position: Position) -> None:
         """What is left becomes the last commit, or one for each cluster."""
         base = await self._repository.tree_of(self.parent)
-        if not self._building and await self._is_described(base):
+        begun = self._building or self._built_so_far
+        if not begun and await self._is_described(base):
             return
         tree = await self._built()
         if self._per_cluster:
@@ -109,13 +111,25 @@ class Draft:
         if manager:
             self._managers[path] = manager
         if self._building and self._building.changes >= _PART:
-            await self._commit(await self._built(), self._position())
-            self.parent = await self._publish(self.parent)
+            await self._end_part()
+
+    async def _end_part(self) -> None:
+        """Where most of what was written is there already, it is no part: the commit of the little
+        that is new has to be the last one, which says how far the whole round went."""
+        tree = await self._built()
+        changes = await self._repository.diff(await self._repository.tree_of(self.parent), tree)
+        if len(changes) < _PART:
+            self._built_so_far = tree
+            return
+        await self._commit(tree, self._position())
+        self.parent = await self._publish(self.parent)
+        self._built_so_far = ""
 
     async def _tree(self) -> Tree:
         if self._building is None:
+            base = self._built_so_far or await self._repository.tree_of(self.parent)
             self._building = await self._stack.enter_async_context(
-                building(self._repository.git, self.parent)
+                building(self._repository.git, base)
             )
         return self._building
 
@@ -149,7 +163,8 @@ class Draft:
         for path in folders[:-1]:
             folder, _, name = path.rpartition("/")
             entry = (await self._repository.entries(tree, f"{folder}/")).get(name)
-            async with building(self._repository.git, self.parent) as draft:
+            before = await self._repository.tree_of(self.parent)
+            async with building(self._repository.git, before) as draft:
                 await (draft.graft(path, *entry) if entry else draft.remove(path))
             # It says no more than its parent: of the other clusters it lacks what was found.
             await self._commit(await built(self._repository.git), self._before)

@@ -105,7 +105,8 @@ async def _commit(
     reached: Position,
     at: datetime,
 ) -> str:
-    async with building(repository.git, parent) as tree:
+    before = await repository.tree_of(parent)
+    async with building(repository.git, before) as tree:
         files = await repository.blobs(wanted, [it.path for it in batch if it.action != "D"])
         for change in batch:
             if change.action == "D":
@@ -114,7 +115,7 @@ async def _commit(
                 await tree.graft(change.path, *files[change.path])
     made = await built(repository.git)
     text = message(
-        await repository.diff(await repository.tree_of(parent), made),
+        await repository.diff(before, made),
         prefix=selection.prefix,
         managers={},
         left_out={},

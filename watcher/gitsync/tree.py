@@ -15,7 +15,7 @@ _REF = "refs/watcher/building"
 
 
 class Tree:
-    """Changes to a commit's tree, as they come. `changes`: how many were made."""
+    """Changes to a tree, as they come. `changes`: how many were made."""
 
     def __init__(self, stream: asyncio.StreamWriter) -> None:
         self._stream = stream
@@ -40,16 +40,15 @@ class Tree:
 
 
 @asynccontextmanager
-async def building(git: Git, parent: str) -> AsyncIterator[Tree]:
-    """Begin with what a commit holds ("": nothing); `built` has the result afterwards.
+async def building(git: Git, base: str) -> AsyncIterator[Tree]:
+    """Begin with what this tree holds; `built` has the result afterwards.
 
     Raises GitError.
     """
     await git.run("update-ref", "-d", _REF)
     async with git.feeding("fast-import", "--quiet", "--done", "--force") as stream:
         stream.write(f"commit {_REF}\ncommitter x <x> 0 +0000\ndata 0\n".encode())
-        if parent:
-            stream.write(f"from {parent}\n".encode())
+        stream.write(f'M 040000 {base} ""\n'.encode())
         yield Tree(stream)
         stream.write(b"\ndone\n")
 

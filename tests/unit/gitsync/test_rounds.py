@@ -153,6 +153,24 @@ async def test_a_big_first_mirror_is_pushed_in_parts(
     assert rig.host.is_sound()
 
 
+async def test_where_little_is_new_one_commit_tells_how_far_all_of_it_goes(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draft, "_PART", 4)
+    for number in range(10):
+        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", f"data: {number}\n")
+    await rig.sync()
+    before = len(rig.host.commits())
+    await rig.put(EAST, "default/configmap/conf-0.yaml", "data: new\n")
+    other = {"git_exclude_kinds": "lease"}  # so that all of it has to be compared
+    await rig.sync(**other)
+    assert rig.mirrored() == rig.expected()
+    assert len(rig.host.commits()) == before + 1
+    rig.forget_requests()
+    await rig.sync(**other)
+    assert rig.read() == []
+
+
 async def test_a_first_mirror_that_was_killed_between_its_parts_goes_on(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
