@@ -39,7 +39,7 @@ run: install
 
 ## make test     the fast tests: no network, no real parts
 test: install
-	$(BIN)/python -m pytest -q --ignore=tests/e2e -n logical
+	$(BIN)/python -m pytest -q -m "not e2e" --ignore=tests/e2e -n logical
 
 ## make simulate the simulation by hand; SEEDS=100000
 simulate: install
