@@ -104,6 +104,7 @@ class Mirror:
         (checkout / ".git").rename(self._folder / "cloned.git")
         _git(f"--git-dir={self._folder / 'other.git'}", "init", "--quiet", "--bare")
         _git(f"--git-dir={self._folder / 'other.git'}", "config", "core.bare", "false")
+        _git(f"--git-dir={self._folder / 'other.git'}", "config", "gc.auto", "0")  # it lingers on
         with measured() as taken:
             _git(*to, "add", "--all")
             _git(*to, *("-c", "user.name=x", "-c", "user.email=x"), "commit", "--quiet", "-m", "x")
