@@ -25,7 +25,7 @@ def simulate(*arguments: str) -> str:
 
 @pytest.mark.timeout(600)
 def test_whatever_goes_wrong_no_promise_is_broken() -> None:
-    simulate("--seeds", "100000", "--seconds", "12", "--least", "200")
+    simulate("--seeds", "100000", "--seconds", "6", "--least", "100")
 
 
 @pytest.mark.e2e

@@ -289,7 +289,10 @@ async def test_a_refused_read_means_the_same_by_both_ways_of_asking(
 
 async def test_a_file_that_ends_too_early_is_no_file(server: Server) -> None:
     def cut(request: web.Request) -> web.Response:
-        return web.Response(body=b"kind: Pod", headers={"ETag": '"etag"', "Content-Length": "900"})
+        told = {"ETag": '"etag"', "Content-Length": "900"}
+        answer = web.Response(body=b"kind: Pod", headers=told)
+        answer.force_close()
+        return answer
 
     server.answer = cut
     store = opened(server.url)
