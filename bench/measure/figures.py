@@ -60,10 +60,13 @@ def with_ratios(figures: Figures) -> Figures:
 
 def across(sizes: Sequence[Measured]) -> Figures:
     """What only two sizes together tell: the cost of an object in the biggest against one in the
-    smallest cluster."""
-    cost = "first-sync.sink.cpu_ms"
+    smallest cluster, and how fast objects come where a process's start is no part of it."""
+    cost, rate = "first-sync.sink.cpu_ms", "first-sync.sink.per_second"
     known = sorted((it for it in sizes if cost in it.figures), key=lambda it: it.objects)
     if len(known) < 2:
         return {}
-    small, big = known[0], known[-1]
-    return {"ratio.cost-of-growth": big.figures[cost] / small.figures[cost]}
+    small, big = known[0].figures, known[-1].figures
+    found = {"ratio.cost-of-growth": big[cost] / small[cost]}
+    if alone := small.get("signed-puts.per_second"):
+        found["ratio.sustained-rate-to-signed-puts"] = big[rate] / alone
+    return found

@@ -25,5 +25,16 @@ def test_the_cost_of_growth_is_that_of_the_biggest_against_the_smallest() -> Non
     assert across(sizes) == {"ratio.cost-of-growth": pytest.approx(1.1)}
 
 
+def test_a_long_run_is_held_against_the_puts_alone_of_the_smallest() -> None:
+    rate = "first-sync.sink.per_second"
+    sizes = [
+        Measured(
+            10_000, {"first-sync.sink.cpu_ms": 0.5, rate: 2000, "signed-puts.per_second": 6000}
+        ),
+        Measured(100_000, {"first-sync.sink.cpu_ms": 0.5, rate: 3000}),
+    ]
+    assert across(sizes)["ratio.sustained-rate-to-signed-puts"] == 0.5
+
+
 def test_one_size_tells_nothing_of_growth() -> None:
     assert across([Measured(1_000, {"first-sync.sink.cpu_ms": 0.6})]) == {}
