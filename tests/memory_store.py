@@ -98,8 +98,12 @@ class MemoryStore(Store):
         """How many PUTs were asked for."""
         return sum(n for (operation, _), n in self.requests.items() if operation == "PUT")
 
-    def written_by_a_stranger(self, key: str, body: bytes) -> None:
-        self._objects[key] = self._object(body, {})
+    def written_by_a_stranger(self, key: str, body: bytes, *, parts: int = 1) -> None:
+        """parts: of a multipart upload, whose ETag is no MD5."""
+        stored = self._object(body, {})
+        if parts > 1:
+            stored = replace(stored, etag=f'{stored.etag[:-1]}-{parts}"')
+        self._objects[key] = stored
 
     def damage(self, key: str, body: bytes) -> None:
         """Other bytes under the same ETag: what a disk does."""

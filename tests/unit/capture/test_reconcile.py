@@ -87,6 +87,16 @@ async def test_it_finds_exactly_what_is_wrong_and_repairs_exactly_that() -> None
         assert rig.metric("reconcile_drift_objects", type="changed") == 0
 
 
+async def test_a_strangers_file_in_parts_ends_nothing() -> None:
+    """Its ETag is no MD5, though all of ours are."""
+    rig = filled()
+    async with rig.running():
+        await next_report(rig)
+        rig.store.written_by_a_stranger(PREFIX + "default/configmap/other.yaml", b"a: 1\n", parts=2)
+        report = await next_report(rig)
+        assert report["drift"]["orphaned"] == ["default/configmap/other.yaml"]
+
+
 async def test_a_bucket_that_lost_everything_is_repaired_with_no_body_kept() -> None:
     rig = filled()
     async with rig.running():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from random import Random
 
+from watcher.bucket.hashroot import md5_of
 from watcher.bucket.layout import Layout, parse
 from watcher.bucket.ledger import UNKNOWN, Ledger
 from watcher.bucket.loading import objects
@@ -143,7 +144,7 @@ class Reader:
 
     def _of_file(self, key: str, etag: str) -> bytes:
         if self.md5:
-            return bytes.fromhex(etag.strip('"'))
+            return bytes.fromhex(md5_of(etag)) or _UNHEARD_OF
         stored = self.ledger.get(key).stored
         known = stored.fingerprint if stored and stored.etag == etag else UNKNOWN
         return known or _UNHEARD_OF
