@@ -91,7 +91,8 @@ def command(
         from watcher.bucket import audit
 
         layouts = await _chosen(store, cluster)
-        wanted = audit.Wanted(begin, end, kind, namespace, by, action)
+        kinds = tuple(it.lower() for it in kind)  # as folders are
+        wanted = audit.Wanted(begin, end, kinds, namespace, by, action)
         printed = _Table([it.name for it in layouts]) if table else _Lines()
         faults = await audit.tell(store, layouts, wanted, printed, at_once=settings.concurrency)
         return printed.count, faults
