@@ -25,8 +25,9 @@ def check_format(key: str, found: int) -> None:
 
 
 async def together(asked: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """The answers to questions asked at once, in order. Where one fails, its BucketError, and none
-    of the others goes on behind the caller's back (as it does with `asyncio.gather`)."""
+    """The answers to questions asked at once, in order. Where some fail, the error of one, if there
+    is one of the bucket's that one, and no other goes on behind the caller's back (as it does with
+    `asyncio.gather`)."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each) for each in asked]
@@ -34,5 +35,5 @@ async def together(asked: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
         for error in errors.exceptions:
             if isinstance(error, BucketError):
                 raise error from None
-        raise
+        raise errors.exceptions[0] from None
     return [task.result() for task in tasks]

@@ -25,7 +25,8 @@ Publish = Callable[[str], Awaitable[str]]  # a commit -> the one that stands for
 
 class Draft:
     """parent: the commit that it begins with; "": none. before: how far that one goes. position:
-    how far the round is, for a part of it. publish: called for each part but the last."""
+    how far the round is, for a part of it. left_out: path -> why, as `selection` names it: of
+    earlier rounds; kept up to date. publish: called for each part but the last."""
 
     def __init__(
         self,
@@ -35,13 +36,14 @@ class Draft:
         *,
         before: Position,
         position: Callable[[], Position],
+        left_out: dict[str, str],
         publish: Publish,
         per_cluster: bool,
         clock: Callable[[], datetime],
     ) -> None:
         self.parent = parent
         self.clusters: set[str] = set()  # that it mirrors: `domain/name`
-        self.left_out: dict[str, str] = {}  # path -> why, as `selection` names it
+        self.left_out = left_out
         self.made: Counter[str] = Counter()  # files by action (A, M, D), in commits so far
         self.commits = 0
         self._repository = repository
@@ -65,12 +67,14 @@ class Draft:
 
     async def write(self, path: str, body: bytes, manager: str) -> None:
         async with self._turn:
+            self.left_out.pop(path, None)
             await (await self._tree()).write(path, body)
             await self._note(path, manager)
 
     async def remove(self, path: str, manager: str = "") -> None:
         """A file or a folder."""
         async with self._turn:
+            self.left_out.pop(path, None)
             await (await self._tree()).remove(path)
             await self._note(path, manager)
 

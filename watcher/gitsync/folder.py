@@ -25,8 +25,15 @@ _YOUNG = 1.0  # seconds, in which a process that has just made a folder comes to
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Nobody else uses this folder meanwhile. Raises UsageError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise UsageError(
+            f"git-cache-dir {str(folder)!r}: expected a folder that may be written to"
+            f" ({error.strerror or error})"
+        ) from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -78,10 +78,12 @@ class Mirror:
         self._clusters_at_once = asyncio.Semaphore(_CLUSTERS_AT_ONCE)
         self._at = ("", Position())  # the newest commit, and how far it really goes
         self._trails: dict[str, Trail] = {}
+        self._left_out: dict[str, str] = {}  # path -> why, as `selection` names it
         self._rejected: dict[str, str] = {}  # path -> the host's words
 
     async def round(self, *, full: bool = True) -> Summary:
-        """full: by listings; else by journals, of clusters that a full round has seen.
+        """full: by listings; else by journals, of clusters that a full round has seen (where there
+        is a schedule for all of them, these wait for it).
 
         Raises RemoteError, BucketError, RefusedError (an empty bucket is no reason to empty the
         mirror), and GitError where the local copy is not to be relied on.
@@ -115,6 +117,7 @@ class Mirror:
             base.parent,
             before=base.position,
             position=progress.so_far,
+            left_out=self._left_out,
             publish=publish_part,
             per_cluster=self._settings.git_commit_per_cluster,
             clock=self._clock,
@@ -124,21 +127,23 @@ class Mirror:
             draft.clusters |= mirrored
             if base.ours and base.ours != base.parent:
                 await draft.put_back(base.ours)
-            if mirrored and not layouts:
+            if not layouts:
                 raise RefusedError(
                     f"{self._store.name} holds no cluster, the mirror {len(mirrored)}:"
                     " it is left as it is",
-                    hint="is it the right bucket?",
+                    hint="is it the right bucket, and do the settings leave any in?",
                 )
             await self._look(layouts, draft, progress, base, full)
             for gone in mirrored - {it.name for it in layouts}:
-                await draft.remove(self._selection.prefix + gone)
+                await draft.remove(folder := self._selection.prefix + gone)
+                for path in [it for it in self._left_out if it.startswith(f"{folder}/")]:
+                    del self._left_out[path]
                 draft.clusters.discard(gone)
             final = progress.done({it.name for it in layouts})
             await draft.finish(final)
         self._at = (draft.parent, final)
         summary.behind = progress.behind
-        summary.left_out = draft.left_out
+        summary.left_out = dict(self._left_out)
         summary.made += draft.made
         summary.commits += draft.commits
         if not base.offline:
@@ -180,8 +185,21 @@ class Mirror:
         except GitError as error:
             raise await refusal(error, self._settings) from error
         if ours is None:
+            await self._refuse_to_replace(tip)
             return _Base(tip, Position(), "", "")
         return _Base(tip, await self._position(ours.commit, ours.mark), ours.commit, "")
+
+    async def _refuse_to_replace(self, tip: str) -> None:
+        """A file of others that has the name of a generated one."""
+        prefix = self._selection.prefix
+        there = await self._repository.entries(tip, prefix) if tip else {}
+        text = await self._repository.read(tip, prefix + readme.README) if there else ""
+        if there.keys() & {readme.README, readme.ATTRIBUTES} and not readme.is_ours(text):
+            raise RefusedError(
+                f"{self._settings.git_repository} has a README.md or .gitattributes"
+                " of its own, which would be replaced",
+                hint="setting git-path-prefix gives the mirror a folder",
+            )
 
     async def _position(self, commit: str, mark: Mark | None) -> Position:
         at, position = self._at
@@ -214,7 +232,7 @@ class Mirror:
                     trail = self._trails.get(name)
                     if full or trail is None:
                         await self._compare(layout, scan, base, draft)
-                    else:
+                    elif self._settings.git_sync_schedule is None:
                         await self._follow(layout, scan, trail)
                 except (BucketError, RefusedError) as error:
                     progress.behind[name] = str(error)
@@ -239,9 +257,11 @@ class Mirror:
         folder = f"{self._selection.prefix}{layout.prefix}"
         source = base.ours or base.parent
         files = await self._repository.files(source, folder) if source else set()
-        again = {path.removeprefix(folder) for path in self._rejected if path.startswith(folder)}
-        for key in again:
-            del self._rejected[folder + key]
+        kept_out = [it for it in self._left_out | self._rejected if it.startswith(folder)]
+        for path in kept_out:
+            self._left_out.pop(path, None)
+            self._rejected.pop(path, None)
+        again = {path.removeprefix(folder) for path in kept_out}
         managers = await managers_since(self._store, layout, since)
         await scan.compare(
             layout, files, since=since, again=again, managers=lambda key: managers.get(key, "")

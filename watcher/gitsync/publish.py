@@ -55,7 +55,7 @@ async def _without_refused(
     repository: Repository, commit: str, error: RejectedError, selection: Selection, at: datetime
 ) -> Published:
     """By halves, until what is refused is found; its words may name it at once."""
-    tip = await repository.get(TIP)
+    tip = before = await repository.get(TIP)
     base, wanted = await repository.tree_of(tip), await repository.tree_of(commit)
     batches = _smaller(await repository.diff(base, wanted), error)
     rejected: dict[str, str] = {}
@@ -82,7 +82,8 @@ async def _without_refused(
                     batches.append([Change("D", change.path)])
     finally:
         await repository.point(HEAD, tip)
-    if batches:
+    unnamed = len(rejected) > 1 and not any(path in why for path, why in rejected.items())
+    if batches or (unnamed and tip == before):
         raise RemoteError(f"the host refuses what is pushed: {error}")
     return Published(tip, rejected)
 

@@ -46,6 +46,10 @@ def render(clusters: Iterable[str]) -> str:
     return _HEAD + "".join(f"- [{name}]({name}/)\n" for name in sorted(clusters)) + _FOOT
 
 
+def is_ours(text: str) -> bool:
+    return text.startswith(_HEAD)
+
+
 def clusters(text: str) -> set[str]:
     """The list in it; empty where the file is none of ours."""
     return {match["cluster"] for line in text.splitlines() if (match := _ENTRY.fullmatch(line))}

@@ -173,6 +173,7 @@ _SCAN = "ssh-keyscan HOST prints it: compare its fingerprint with what the host 
 
 # What git, ssh and the hosts say -> what that means, and what to do about it.
 _MEANINGS = (
+    (r"cannot run ssh", "there is no program ssh", "it belongs to the image with git"),
     (
         "No user exists for uid",
         "ssh finds no name for the user that it runs as",

@@ -95,8 +95,9 @@ class Repository:
 
         Raises GitError.
         """
-        line = await self.git.ask("ls-remote", "origin", self._branch)
-        tip = line.partition("\t")[0]
+        listed = await self.git.ask("ls-remote", "origin", self._branch)  # and what ends like it
+        tips = {name: tip for tip, _, name in (it.partition("\t") for it in listed.splitlines())}
+        tip = tips.get(self._branch, "")
         # Not asked of git: what this copy lacks, it would fetch, with all of its history.
         if tip and tip not in [await self.get(ref) for ref in (HEAD, TIP, _FETCHED)]:
             await self._fetch("--depth=1")

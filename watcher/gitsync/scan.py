@@ -57,7 +57,6 @@ class Scan:
         is; None: nothing is. again: keys to be taken whatever their age. managers: who last
         changed a key, where its metadata does not say. Raises BucketError.
         """
-        missing_counts = not self.selection.exclude_owned  # else many are missing, and rightly
         async for page in objects(self.store, layout.prefix):
             wanted = []
             for listed in page:
@@ -67,7 +66,7 @@ class Scan:
                 missing = key not in files
                 files.discard(key)
                 new = since is None or listed.modified >= since or key in again
-                if new or (missing and missing_counts):
+                if new or (missing and self.selection.is_expected(key)):
                     wanted.append(key)
             await together(self.take(layout, key, managers(key)) for key in wanted)
         for key in files:
@@ -82,10 +81,11 @@ class Scan:
             except AbsentError:
                 await self.sink.remove(path, manager)
                 return
-            if why := self.selection.objection(key, body):
-                self.sink.leave_out(path, why)
+            why = self.selection.objection(key, body)
             if why or not self.selection.has_body(body):
                 await self.sink.remove(path, manager)  # what it was before would be a lie
+                if why:
+                    self.sink.leave_out(path, why)
                 return
             told = unquote(head.metadata.get("watcher-manager", ""))
             await self.sink.write(path, body, told or manager)
@@ -102,7 +102,8 @@ class Trail:
         self._layout = layout
         self._clock = clock
         self._looked = clock()
-        self._position: journal.Position | None = None
+        # By name: a writer whose claim was lost begins again with the first epoch.
+        self._seen: frozenset[str] = frozenset()
 
     async def skip(self) -> None:
         """To the end. Raises BucketError."""
@@ -117,12 +118,11 @@ class Trail:
 
     async def _files(self) -> list[journal.File]:
         """Those that are new."""
-        now, left = self._clock(), self._position
+        now, seen = self._clock(), self._seen
         files = await journal.files(self._store, self._layout, since=self._looked, skew=_SKEW)
-        if files:
-            self._position = max(filter(None, (left, files[-1].position)))
+        self._seen = frozenset(file.key for file in files)
         self._looked = now
-        return [file for file in files if left is None or file.position > left]
+        return [file for file in files if file.key not in seen]
 
 
 async def managers_since(store: Store, layout: Layout, since: datetime | None) -> dict[str, str]:

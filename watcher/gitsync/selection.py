@@ -61,6 +61,12 @@ class Selection:
         place = parse(key)
         return place is not None and _selected(place.kind, self.include_kinds, self.exclude_kinds)
 
+    def is_expected(self, key: str) -> bool:
+        """Whether a file that the mirror lacks has to be looked at. Where owned objects are left
+        out many are missing, and rightly; but a Secret may be missing for another reason."""
+        place = parse(key)
+        return not self.exclude_owned or (place is not None and place.kind == _SECRET)
+
     def has_body(self, body: bytes) -> bool:
         return not (self.exclude_owned and body.startswith(_OWNED))
 

@@ -79,12 +79,15 @@ class Rounds:
             began = self.clock()
             summary = await self._try(full=full)
             if summary and full:
-                full, compared = False, began  # what is behind, or could not be pushed, is next
+                compared = began
             if summary is None or summary.unpublished or summary.behind:
                 await asyncio.sleep(patience.next())
+                # What is behind, or could not be pushed, needs none.
+                full = (full and summary is None) or self._full_is_due(compared)
                 continue
             patience.reset()
-            full = await self._until_due(began, compared)
+            await self._until_due(began)
+            full = self._full_is_due(compared)
 
     async def _try(self, *, full: bool) -> Summary | None:
         """None: it failed, which has been told."""
@@ -175,13 +178,17 @@ class Rounds:
             self.log.warning("more files are not mirrored", files=len(new) - _NAMED)
         self._kept_out = set(kept_out)
 
-    async def _until_due(self, began: datetime, compared: datetime) -> bool:
-        """Whether the next round, whose time it is then, is a full one."""
+    async def _until_due(self, began: datetime) -> None:
+        """The next round, after one that is done."""
         schedule = self.settings.git_sync_schedule
         if schedule is None:
             await asyncio.sleep(self.settings.git_sync_interval)
-            return not compared <= self.clock() < compared + _FULL
+            return
         due = schedule.after(began)
         while began <= self.clock() < due:  # put back, the clock tells nothing any more
             await asyncio.sleep(_LOOK)
-        return True
+
+    def _full_is_due(self, compared: datetime) -> bool:
+        schedule = self.settings.git_sync_schedule
+        due = schedule.after(compared) if schedule else compared + _FULL
+        return not compared <= self.clock() < due

@@ -174,9 +174,13 @@ class Rig:
         for journal in self._journals.values():
             await journal.flush()
 
+    def begin_journal(self, layout: Layout, *, epoch: int) -> None:
+        journal = Journal(self.store, layout, epoch, clock=self.clock, log=self.log)
+        self._journals[layout] = journal
+
     def _journal(self, layout: Layout) -> Journal:
         if layout not in self._journals:
-            self._journals[layout] = Journal(self.store, layout, 1, clock=self.clock, log=self.log)
+            self.begin_journal(layout, epoch=1)
         return self._journals[layout]
 
     @asynccontextmanager

@@ -104,6 +104,14 @@ def test_a_bucket_or_repository_that_is_not_there_is_said(command: Command) -> N
     assert "/no/such/folder" in said
 
 
+def test_a_cache_that_is_no_folder_is_said(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for given in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none")):
+        code, _, said = command.run(git_cache_dir=str(given))
+        assert code == 2
+        assert "expected a folder that may be written to" in said
+
+
 def test_a_machine_without_git_is_said(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     code, _, said = command.run()

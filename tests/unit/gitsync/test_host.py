@@ -84,6 +84,31 @@ async def test_a_host_that_refuses_everything_is_reported_as_such(rig: Rig) -> N
     assert len(rig.host.commits()) == 2
 
 
+async def test_a_host_that_takes_nothing_at_all_refuses_no_file(rig: Rig) -> None:
+    for number in range(5):
+        await rig.put(EAST, conf(number), f"data: {number}\n")
+    await rig.sync()
+    rig.host.hook("pre-receive", "echo 'Changes must be made by a pull request.' >&2; exit 1")
+    for number in range(5):
+        await rig.put(EAST, conf(number), "data: new\n")
+    summary = await rig.sync()
+    assert "by a pull request" in summary.unpublished
+    assert not summary.rejected
+    rig.host.unhook("pre-receive")
+    await rig.sync()
+    assert rig.mirrored() == rig.expected()
+
+
+async def test_a_ref_that_ends_like_the_branch_is_not_the_branch(rig: Rig) -> None:
+    await rig.put(EAST, WEB, "replicas: 1\n")
+    await rig.sync()
+    rig.host.git("update-ref", "refs/backup/refs/heads/main", rig.host.commits()[0])
+    for number in (2, 3):
+        await rig.put(EAST, WEB, f"replicas: {number}\n")
+        await rig.sync()
+    assert rig.mirrored() == rig.expected()
+
+
 async def test_while_the_host_is_away_commits_wait(rig: Rig) -> None:
     await rig.put(EAST, WEB, "replicas: 1\n")
     async with rig.started() as mirror:

@@ -37,6 +37,26 @@ async def test_plain_secrets_are_in_no_object_of_the_repository(rig: Rig) -> Non
     assert secret("plain").count("aHVudGVyMg")
 
 
+async def test_what_is_left_out_is_told_of_until_it_is_looked_at_again(rig: Rig) -> None:
+    await rig.put(EAST, SECRET, secret("plain"))
+    async with rig.started(git_sync_schedule="continuous") as mirror:
+        told = [(await mirror.round()).left_out]
+        await rig.put(EAST, WEB, "replicas: 1\n")
+        await rig.flush_journals()
+        told += [(await mirror.round(full=False)).left_out, (await mirror.round()).left_out]
+        assert told == 3 * [{EAST.prefix + SECRET: PLAIN_SECRET}]
+        await rig.put(EAST, SECRET, secret("redact"))
+        await rig.flush_journals()
+        assert (await mirror.round(full=False)).left_out == {}
+
+
+async def test_a_plain_secret_is_told_of_each_time_also_without_owned_objects(rig: Rig) -> None:
+    await rig.put(EAST, SECRET, secret("plain"))
+    await rig.sync(git_exclude_owned="true")
+    summary = await rig.sync(git_exclude_owned="true")
+    assert summary.left_out == {EAST.prefix + SECRET: PLAIN_SECRET}
+
+
 async def test_a_secret_that_became_plain_leaves_the_mirror(rig: Rig) -> None:
     await rig.put(EAST, SECRET, secret("redact"))
     await rig.sync()

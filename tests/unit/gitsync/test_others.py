@@ -2,11 +2,14 @@
 and no history that was published is rewritten."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from tests.memory_store import Fault
 from tests.unit.gitsync.rig import BRANCH, EAST, WEST, Rig
+from watcher.gitsync import draft
+from watcher.gitsync.publish import publish
 
 WEB = "default/deployment/web.yaml"
 CONF = "default/configmap/conf.yaml"
@@ -151,7 +154,7 @@ async def test_two_at_once_both_end_well(rig: Rig) -> None:
 async def test_overtaken_in_a_quick_round_nothing_is_lost(rig: Rig) -> None:
     await rig.put(EAST, WEB, "replicas: 1\n")
     await rig.flush_journals()
-    async with rig.started() as mirror:
+    async with rig.started(git_sync_schedule="continuous") as mirror:
         await mirror.round()
         await rig.put(EAST, WEB, "replicas: 2\n")
         await rig.flush_journals()
@@ -165,6 +168,28 @@ async def test_overtaken_in_a_quick_round_nothing_is_lost(rig: Rig) -> None:
     assert rig.mirrored() == rig.expected()
     assert rig.host.files()["notes.md"] == b"Mine\n"
     assert rig.host.is_sound()
+
+
+async def test_overtaken_between_two_parts(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draft, "_PART", 3)
+    for number in range(10):
+        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", f"data: {number}\n")
+    rig.clock.tick(minutes=5)
+    async with rig.started() as mirror:
+        overtaken = False
+
+        async def overtake(*given: Any, **more: Any) -> Any:
+            nonlocal overtaken
+            if not overtaken:
+                overtaken = True
+                with rig.host.by_hand() as clone:
+                    (clone / "notes.md").write_text("Mine\n")
+            return await publish(*given, **more)
+
+        monkeypatch.setattr("watcher.gitsync.mirror.publish", overtake)
+        await mirror.round()
+    assert rig.mirrored() == rig.expected()
+    assert "notes.md" in rig.host.files()
 
 
 async def test_overtaken_between_the_look_at_the_host_and_the_push(rig: Rig) -> None:

@@ -7,11 +7,35 @@ WEB = "default/deployment/web.yaml"
 CONF = "default/configmap/conf.yaml"
 
 
+async def test_a_writer_whose_epoch_begins_anew_is_followed(rig: Rig) -> None:
+    rig.begin_journal(EAST, epoch=7)
+    await rig.put(EAST, WEB, "replicas: 1\n")
+    await rig.flush_journals()
+    rig.clock.tick(minutes=5)
+    async with rig.started(git_sync_schedule="continuous") as mirror:
+        await mirror.round()
+        rig.begin_journal(EAST, epoch=1)
+        await rig.put(EAST, WEB, "replicas: 2\n")
+        await rig.flush_journals()
+        await mirror.round(full=False)
+    assert rig.mirrored() == rig.expected()
+
+
+async def test_where_there_is_a_schedule_nothing_is_followed_before_its_time(rig: Rig) -> None:
+    await rig.put(EAST, WEB, "replicas: 1\n")
+    async with rig.started() as mirror:
+        await mirror.round()
+        await rig.put(EAST, WEB, "replicas: 2\n")
+        await rig.flush_journals()
+        await mirror.round(full=False)
+    assert len(rig.host.commits()) == 1
+
+
 async def test_a_quick_round_lists_no_objects(rig: Rig) -> None:
     await rig.put(EAST, WEB, "replicas: 1\n")
     await rig.put(EAST, CONF, "data: {}\n")
     await rig.flush_journals()
-    async with rig.started() as mirror:
+    async with rig.started(git_sync_schedule="continuous") as mirror:
         await mirror.round()
         await rig.put(EAST, WEB, "replicas: 2\n")
         await rig.delete(EAST, CONF)
@@ -25,7 +49,7 @@ async def test_a_quick_round_lists_no_objects(rig: Rig) -> None:
 
 async def test_a_cluster_that_is_new_is_compared_at_once(rig: Rig) -> None:
     await rig.put(EAST, WEB, "replicas: 1\n")
-    async with rig.started() as mirror:
+    async with rig.started(git_sync_schedule="continuous") as mirror:
         await mirror.round()
         await rig.put(WEST, WEB, "replicas: 1\n")
         await mirror.round(full=False)
@@ -34,7 +58,7 @@ async def test_a_cluster_that_is_new_is_compared_at_once(rig: Rig) -> None:
 
 async def test_what_no_journal_tells_of_is_found_by_a_full_round(rig: Rig) -> None:
     await rig.put(EAST, WEB, "replicas: 1\n")
-    async with rig.started() as mirror:
+    async with rig.started(git_sync_schedule="continuous") as mirror:
         await mirror.round()
         rig.clock.tick(hours=1)
         rig.store.written_by_a_stranger(EAST.prefix + CONF, b"data: {}\n")
@@ -48,7 +72,7 @@ async def test_a_quick_round_takes_a_position_no_further(rig: Rig) -> None:
     """A journal may lack what its writer could not write any more."""
     await rig.put(EAST, WEB, "replicas: 1\n")
     await rig.flush_journals()
-    async with rig.started() as mirror:
+    async with rig.started(git_sync_schedule="continuous") as mirror:
         await mirror.round()
         rig.clock.tick(hours=1)
         rig.store.written_by_a_stranger(EAST.prefix + CONF, b"data: {}\n")
@@ -62,7 +86,7 @@ async def test_a_quick_round_takes_a_position_no_further(rig: Rig) -> None:
 async def test_a_journal_that_cannot_be_read_makes_its_cluster_be_compared(rig: Rig) -> None:
     await rig.put(EAST, WEB, "replicas: 1\n")
     await rig.flush_journals()
-    async with rig.started() as mirror:
+    async with rig.started(git_sync_schedule="continuous") as mirror:
         await mirror.round()
         await rig.put(EAST, WEB, "replicas: 2\n")
         await rig.flush_journals()

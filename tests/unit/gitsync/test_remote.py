@@ -84,6 +84,7 @@ def test_no_setting_of_the_machine_has_a_say(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("said", "meaning"),
     [
+        ("error: cannot run ssh: No such file or directory", "there is no program ssh"),
         ("No user exists for uid 1000650000", "ssh finds no name for the user that it runs as"),
         ("git@git.example.com: Permission denied (publickey).", "git-ssh-key was not accepted"),
         ('Load key "/k": invalid format', "git-ssh-key is no private key without a passphrase"),

@@ -1,11 +1,16 @@
 """What a round does: the branch equals the bucket afterwards, for what changed and no more."""
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tests.memory_store import Fault
 from tests.unit.gitsync.rig import EAST, WEST, Rig
 from watcher.errors import RefusedError
 from watcher.gitsync import draft
+from watcher.gitsync.git import GitError
 
 WEB = "default/deployment/web.yaml"
 CONF = "default/configmap/conf.yaml"
@@ -29,6 +34,7 @@ async def test_the_first_round_mirrors_everything(rig: Rig) -> None:
 
 
 async def test_no_hook_of_the_machine_gets_into_the_copy(rig: Rig) -> None:
+    await rig.put(EAST, WEB, "replicas: 1\n")
     async with rig.started() as mirror:
         await mirror.round()
         assert (rig.cache / "repository.git" / "config").exists()
@@ -119,10 +125,23 @@ async def test_an_empty_bucket_does_not_empty_the_mirror(rig: Rig) -> None:
     assert list(rig.mirrored()) == [EAST.prefix + WEB]
 
 
-async def test_an_empty_bucket_and_an_empty_repository_are_fine(rig: Rig) -> None:
-    summary = await rig.sync()
-    assert summary.clusters == 0
-    assert set(rig.host.files() if rig.host.has_branch() else {}) <= {"README.md", ".gitattributes"}
+async def test_nor_is_a_mirror_of_nothing_begun(rig: Rig) -> None:
+    with pytest.raises(RefusedError, match="is it the right bucket"):
+        await rig.sync()
+    assert not rig.host.has_branch()
+
+
+@pytest.mark.parametrize("name", ["README.md", ".gitattributes"])
+async def test_a_file_of_others_with_a_generated_ones_name_is_not_replaced(
+    rig: Rig, name: str
+) -> None:
+    with rig.host.by_hand() as clone:
+        (clone / name).write_text("ours since 2019\n")
+    await rig.put(EAST, WEB, "replicas: 1\n")
+    with pytest.raises(RefusedError, match=r"of its own.*git-path-prefix"):
+        await rig.sync()
+    await rig.sync(git_path_prefix="clusters")
+    assert rig.host.files()[name] == b"ours since 2019\n"
 
 
 async def test_the_message_names_who_changed_what(rig: Rig) -> None:
@@ -191,6 +210,25 @@ async def test_a_first_mirror_that_was_killed_between_its_parts_goes_on(
     assert len(rig.host.commits()) == 1
     await rig.sync()
     assert rig.mirrored() == rig.expected()
+
+
+async def test_git_that_ends_amid_the_files_is_a_fault_of_the_copy(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = tmp_path / "full" / "git"
+    full.parent.mkdir()
+    full.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *fast-import*)'
+        " head -c 300000 > /dev/null; echo 'fatal: No space left on device' >&2; exit 128;; esac\n"
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    full.chmod(0o755)
+    for number in range(20):
+        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", "data: x\n" * 10_000)
+    monkeypatch.setenv("PATH", f"{full.parent}:{os.environ['PATH']}")
+    with pytest.raises(GitError, match="No space left on device"):
+        await rig.sync()
 
 
 async def test_a_commit_for_each_cluster_if_asked_for(rig: Rig) -> None:

@@ -181,6 +181,14 @@ async def test_clusters_that_are_behind_are_tried_again_by_quick_rounds() -> Non
     assert rounds.logged.getvalue().count("a cluster can be read again") == 1
 
 
+async def test_a_cluster_that_stays_behind_does_not_keep_the_others_from_full_rounds() -> None:
+    behind = Summary(behind={"example.com/east": "it has a newer format"})
+    rounds = Played(*[behind] * 10_000)
+    async with running(rounds):
+        await asyncio.sleep(72 * HOUR)
+    assert sum(full for _, full in rounds.made) == 4
+
+
 async def test_only_a_branch_that_equals_the_bucket_counts_as_success() -> None:
     rounds = Played(
         Summary(behind={"example.com/east": "access denied"}), Summary(unpublished="no route")
