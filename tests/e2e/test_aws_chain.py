@@ -16,6 +16,7 @@ from minio.credentials.providers import AssumeRoleProvider
 
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.minio import Bucket, Minio
+from tests.e2e.process import until
 from tests.e2e.watcher_process import PREFIX, command
 
 ISSUER = "https://kubernetes.default.svc"
@@ -158,9 +159,13 @@ def test_the_token_of_a_service_account(plane: ControlPlane, tmp_path: Path) -> 
     token = tmp_path / "token"
     token.write_text(given["status"]["token"])
     with trusting_minio(plane, tmp_path / "minio") as minio:
-        (role,) = set(
-            re.findall(r"arn:minio:iam:::role/[\w-]+", minio.processes[0].log.read_text())
-        )
+        server = minio.processes[0]
+
+        def roles() -> set[str]:
+            return set(re.findall(r"arn:minio:iam:::role/[\w-]+", server.log.read_text()))
+
+        until(roles, "role of the issuer", needs=server)  # it is ready before it has said it
+        (role,) = roles()
         backs_up(
             plane,
             minio.new_bucket(),
