@@ -50,7 +50,7 @@ async def take(kubeconfig: Path, *, wanted: int) -> Sample:
     """Read all lists twice: once against the clock with nothing else done, once for the sample."""
     sample = Sample()
     async with connect(str(kubeconfig), "") as api:
-        sample.kinds = await kinds_of(api)
+        sample.kinds = await _kinds(api)
         waiting = iter(sample.kinds)
 
         async def read_on() -> None:
@@ -63,9 +63,9 @@ async def take(kubeconfig: Path, *, wanted: int) -> Sample:
             for _ in range(_LISTS):
                 reading.create_task(read_on())
         sample.seconds, sample.cpu = time.monotonic() - began, time.process_time() - cpu
-        numbers = await counts(api, sample.kinds)
-        sample.objects = sum(numbers.values())
-        for resource, number in numbers.items():
+        counts = await _counts(api, sample.kinds)
+        sample.objects = sum(counts.values())
+        for resource, number in counts.items():
             share = wanted * number / max(sample.objects, 1)
             kept = 0
             async for page in _pages(api, resource):
@@ -75,13 +75,17 @@ async def take(kubeconfig: Path, *, wanted: int) -> Sample:
     return sample
 
 
-async def kinds_of(api: API) -> list[APIResource]:
-    """Those that `watcher` backs up if nothing is set."""
+async def count(kubeconfig: Path) -> int:
+    """Objects of all kinds that are read, by what the server says."""
+    async with connect(str(kubeconfig), "") as api:
+        return sum((await _counts(api, await _kinds(api))).values())
+
+
+async def _kinds(api: API) -> list[APIResource]:
     return [it for it in (await discover(api)).resources if KindFilter().wants(it)]
 
 
-async def counts(api: API, kinds: Sequence[APIResource]) -> dict[APIResource, int]:
-    """Objects of each, by what the server says."""
+async def _counts(api: API, kinds: Sequence[APIResource]) -> dict[APIResource, int]:
     return {it: await _count(api, it) for it in kinds}
 
 

@@ -82,10 +82,12 @@ def run(
             cluster_of(Path(scratch), objects) as cluster,
         ):
             if not number:
-                version, there = asyncio.run(_seen(cluster.kubeconfig))
+                version = asyncio.run(_server_version(cluster.kubeconfig))
                 of = "simulated" if cluster.simulated else "real"
                 results.machine = machine.describe(f"{version} ({of})")
-            measured = Measured(objects if cluster.simulated else there)
+            if not cluster.simulated:
+                objects = asyncio.run(sample.count(cluster.kubeconfig))
+            measured = Measured(objects)
             results.sizes.append(measured)
             folder = Path(scratch, "buckets")
             folder.mkdir()
@@ -151,11 +153,9 @@ def yardsticks(place: Place) -> None:
     place.note(**kubectl.measure(place.new_folder(), kubeconfig, taken.kinds))
 
 
-async def _seen(kubeconfig: Path) -> tuple[str, int]:
-    """The server's version, and how many objects of the kinds that are backed up it has."""
+async def _server_version(kubeconfig: Path) -> str:
     async with connect(str(kubeconfig), "") as api:
-        kinds = await sample.kinds_of(api)
-        return await client.server_version(api), sum((await sample.counts(api, kinds)).values())
+        return await client.server_version(api)
 
 
 def _only(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
