@@ -16,7 +16,7 @@ import orjson
 from watcher.cli.bucket import in_store, rfc3339
 from watcher.cli.options import EPILOG, SettingsCommand, load_settings, output_option
 from watcher.errors import UsageError, WatcherError
-from watcher.settings.forms import DURATION
+from watcher.settings.forms import duration
 
 if TYPE_CHECKING:
     from watcher.bucket.audit import Entry
@@ -123,7 +123,7 @@ async def _chosen(store: "Store", patterns: Sequence[str]) -> "list[Layout]":
 def _time(flag: str, text: str, now: datetime) -> datetime:
     try:
         with suppress(ValueError):
-            return _dated(now - timedelta(seconds=float(str(DURATION.parse(text)))))
+            return _dated(now - timedelta(seconds=duration(text)))
         return _dated(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         raise UsageError(

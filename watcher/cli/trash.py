@@ -13,7 +13,7 @@ import orjson
 from watcher.cli.bucket import columns, in_bucket
 from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, output_option
 from watcher.errors import UsageError, WatcherError
-from watcher.settings.forms import DURATION
+from watcher.settings.forms import duration
 
 if TYPE_CHECKING:
     from watcher.bucket.layout import Layout
@@ -161,7 +161,7 @@ async def _restore(store: "Store", layout: "Layout", file: "Thrown", folder: Pat
 
 def _so_long_ago(text: str) -> datetime:
     try:
-        return datetime.now(UTC) - timedelta(seconds=float(str(DURATION.parse(text))))
+        return datetime.now(UTC) - timedelta(seconds=duration(text))
     except (ValueError, OverflowError):
         raise UsageError(f"--older-than {text!r}: expected an age such as 7d or 12h") from None
 

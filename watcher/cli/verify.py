@@ -13,7 +13,7 @@ from watcher.cli.options import BUCKET_ONLY, EPILOG, SettingsCommand, load_setti
 from watcher.cli.process import log_of, run_until_done
 from watcher.errors import BucketError, RefusedError, UsageError, WatcherError
 from watcher.settings import Settings
-from watcher.settings.forms import DURATION
+from watcher.settings.forms import DURATION, duration
 
 if TYPE_CHECKING:
     from watcher.bucket.layout import Layout
@@ -124,7 +124,7 @@ def _demands(subset: str, max_report_age: str, retired: tuple[str, ...], *, seed
             f" {sampling.EXPECTED}"
         ) from None
     try:
-        limit = timedelta(seconds=float(str(DURATION.parse(max_report_age))))
+        limit = timedelta(seconds=duration(max_report_age))
     except ValueError:
         raise UsageError(
             f"max-report-age {max_report_age!r} from flag --max-report-age: expected"

@@ -87,7 +87,7 @@ _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 
 
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
     """Seconds. Prometheus's and Go's way: the largest unit first, each unit once."""
     parse = matching("".join(f"(?:{_NUMBER}{unit})?" for unit in _SECONDS))
     parts = re.findall(f"({_NUMBER})(ms|[dhms])", parse(text))
@@ -164,7 +164,7 @@ PATH = Form("PATH", "a path", at_home)
 OPTIONAL_PATH = Form("PATH", "a path", lambda text: at_home(text) if text else None)
 FILE = Form("FILE", "the path of a file that exists", _file)
 FLAG = Form("true|false", "true or false", _truth)
-DURATION = Form("DURATION", "a duration such as 500ms, 2s or 1m30s", _duration)
+DURATION = Form("DURATION", "a duration such as 500ms, 2s or 1m30s", duration)
 SIZE = Form("SIZE", "a size such as 64MiB", _size)
 RATIO = Form("RATIO", "a percentage up to 100%, or a ratio up to 1: 50%, 0.5", _ratio)
 PORT = whole_number(0, 65535)
