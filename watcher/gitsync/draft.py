@@ -120,14 +120,10 @@ class Draft:
     async def _end_part(self) -> None:
         """Where most of what was written is there already, it is no part: the commit of the little
         that is new has to be the last one, which says how far the whole round went."""
-        tree = await self._built()
-        changes = await self._repository.diff(await self._repository.tree_of(self.parent), tree)
-        if len(changes) < _PART:
-            self._built_so_far = tree
-            return
-        await self._commit(tree, self._position())
-        self.parent = await self._publish(self.parent)
-        self._built_so_far = ""
+        self._built_so_far = await self._built()
+        if await self._commit(self._built_so_far, self._position(), least=_PART):
+            self._built_so_far = ""
+            self.parent = await self._publish(self.parent)
 
     async def _tree(self) -> Tree:
         if self._building is None:
@@ -173,11 +169,11 @@ class Draft:
             # It says no more than its parent: of the other clusters it lacks what was found.
             await self._commit(await built(self._repository.git), self._before)
 
-    async def _commit(self, tree: str, position: Position) -> None:
-        before = await self._repository.tree_of(self.parent)
-        if tree == before:
-            return
-        changes = await self._repository.diff(before, tree)
+    async def _commit(self, tree: str, position: Position, *, least: int = 1) -> bool:
+        """Whether so many files differ; else nothing is committed."""
+        changes = await self._repository.diff(await self._repository.tree_of(self.parent), tree)
+        if len(changes) < least:
+            return False
         text = message(
             changes,
             prefix=self._selection.prefix,
@@ -190,3 +186,4 @@ class Draft:
         self.made.update(change.action for change in files)
         self.commits += 1
         self._managers.clear()
+        return True

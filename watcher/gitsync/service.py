@@ -180,15 +180,13 @@ class Rounds:
 
     async def _until_due(self, began: datetime) -> None:
         """The next round, after one that is done."""
-        schedule = self.settings.git_sync_schedule
-        if schedule is None:
+        if self.settings.git_sync_schedule is None:
             await asyncio.sleep(self.settings.git_sync_interval)
             return
-        due = schedule.after(began)
-        while began <= self.clock() < due:  # put back, the clock tells nothing any more
+        while not self._full_is_due(began):
             await asyncio.sleep(_LOOK)
 
-    def _full_is_due(self, compared: datetime) -> bool:
+    def _full_is_due(self, since: datetime) -> bool:
         schedule = self.settings.git_sync_schedule
-        due = schedule.after(compared) if schedule else compared + _FULL
-        return not compared <= self.clock() < due
+        due = schedule.after(since) if schedule else since + _FULL
+        return not since <= self.clock() < due  # put back, the clock tells nothing any more
