@@ -35,10 +35,10 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if marker := item.get_closest_marker("looptime"):
-            # With nothing left to wait for, two seconds for real I/O, then fail.
-            # Nothing is ready by then: to look another 42 times (its default) takes most of a test.
-            wait = {"idle_step": 1, "idle_timeout": 2, "noop_cycles": 0}
-            options = {"start": 0, **wait, **marker.kwargs}
+            # With nothing left to wait for, two seconds for real I/O, then fail. When time goes on
+            # nothing is ready: to look another 42 times (its default) takes most of a test.
+            options = {"start": 0, "idle_step": 1, "idle_timeout": 2, "noop_cycles": 0}
+            options |= marker.kwargs
             item.add_marker(pytest.mark.looptime(*marker.args, **options), append=False)
 
 

@@ -162,6 +162,11 @@ class Rig:
         await self.store.put(layout.prefix + key, body.encode(), metadata=metadata)
         self._note(layout, key, "create" if created else "update", by)
 
+    async def put_many(self, layout: Layout, count: int) -> None:
+        """ConfigMaps conf-0 and on, no two alike."""
+        for number in range(count):
+            await self.put(layout, f"default/configmap/conf-{number}.yaml", f"data: {number}\n")
+
     async def delete(self, layout: Layout, key: str, by: str = "kubectl") -> None:
         self.clock.tick(minutes=1)
         await self.store.delete(layout.prefix + key)

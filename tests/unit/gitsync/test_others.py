@@ -16,8 +16,7 @@ CONF = "default/configmap/conf.yaml"
 
 
 async def ten_mirrored(rig: Rig) -> None:
-    for number in range(10):
-        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", "data: {}\n")
+    await rig.put_many(EAST, 10)
     await rig.sync()
 
 
@@ -144,8 +143,7 @@ async def test_a_commit_that_was_rewritten_tells_no_position(rig: Rig) -> None:
 
 async def test_two_at_once_both_end_well(rig: Rig) -> None:
     other = rig.another()
-    for number in range(5):
-        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", "data: {}\n")
+    await rig.put_many(EAST, 5)
     await asyncio.gather(rig.sync(), other.sync())
     assert rig.mirrored() == rig.expected()
     assert len(rig.host.commits()) == 1
@@ -172,8 +170,7 @@ async def test_overtaken_in_a_quick_round_nothing_is_lost(rig: Rig) -> None:
 
 async def test_overtaken_between_two_parts(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draft, "_PART", 3)
-    for number in range(10):
-        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", f"data: {number}\n")
+    await rig.put_many(EAST, 10)
     rig.clock.tick(minutes=5)
     async with rig.started() as mirror:
         overtaken = False

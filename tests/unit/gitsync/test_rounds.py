@@ -53,8 +53,7 @@ async def test_the_generated_files_name_the_clusters_and_keep_bytes_as_they_are(
 
 
 async def test_a_round_reads_what_changed_and_nothing_else(rig: Rig) -> None:
-    for number in range(20):
-        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", "data: {}\n")
+    await rig.put_many(EAST, 20)
     await rig.put(EAST, WEB, "replicas: 1\n")
     await rig.sync()
     rig.forget_requests()
@@ -163,8 +162,7 @@ async def test_a_big_first_mirror_is_pushed_in_parts(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draft, "_PART", 4)
-    for number in range(10):
-        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", f"data: {number}\n")
+    await rig.put_many(EAST, 10)
     summary = await rig.sync()
     assert rig.mirrored() == rig.expected()
     assert summary.commits == len(rig.host.commits()) == 3
@@ -176,8 +174,7 @@ async def test_where_little_is_new_one_commit_tells_how_far_all_of_it_goes(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draft, "_PART", 4)
-    for number in range(10):
-        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", f"data: {number}\n")
+    await rig.put_many(EAST, 10)
     await rig.sync()
     before = len(rig.host.commits())
     await rig.put(EAST, "default/configmap/conf-0.yaml", "data: new\n")
@@ -194,8 +191,7 @@ async def test_a_first_mirror_that_was_killed_between_its_parts_goes_on(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draft, "_PART", 4)
-    for number in range(10):
-        await rig.put(EAST, f"default/configmap/conf-{number}.yaml", f"data: {number}\n")
+    await rig.put_many(EAST, 10)
 
     def die_after_the_first_part(operation: str, key: str) -> Fault:
         if rig.host.has_branch():
