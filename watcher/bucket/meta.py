@@ -32,8 +32,6 @@ async def together(asked: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each) for each in asked]
     except ExceptionGroup as errors:
-        for error in errors.exceptions:
-            if isinstance(error, BucketError):
-                raise error from None
-        raise errors.exceptions[0] from None
+        of_bucket = (it for it in errors.exceptions if isinstance(it, BucketError))
+        raise next(of_bucket, errors.exceptions[0]) from None
     return [task.result() for task in tasks]

@@ -136,8 +136,7 @@ class Mirror:
             await self._look(layouts, draft, progress, base, full)
             for gone in mirrored - {it.name for it in layouts}:
                 await draft.remove(folder := self._selection.prefix + gone)
-                for path in [it for it in self._left_out if it.startswith(f"{folder}/")]:
-                    del self._left_out[path]
+                self._forget_kept_out(f"{folder}/")
                 draft.clusters.discard(gone)
             final = progress.done({it.name for it in layouts})
             await draft.finish(final)
@@ -240,12 +239,7 @@ class Mirror:
                 else:
                     progress.reached.add(name)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for layout in layouts:
-                    group.create_task(look(layout))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None  # the others follow from it, or say the same
+        await together(map(look, layouts))
 
     async def _compare(self, layout: Layout, scan: Scan, base: _Base, draft: Draft) -> None:
         name = layout.name
@@ -257,16 +251,20 @@ class Mirror:
         folder = f"{self._selection.prefix}{layout.prefix}"
         source = base.ours or base.parent
         files = await self._repository.files(source, folder) if source else set()
-        kept_out = [it for it in self._left_out | self._rejected if it.startswith(folder)]
-        for path in kept_out:
-            self._left_out.pop(path, None)
-            self._rejected.pop(path, None)
-        again = {path.removeprefix(folder) for path in kept_out}
+        again = {path.removeprefix(folder) for path in self._forget_kept_out(folder)}
         managers = await managers_since(self._store, layout, since)
         await scan.compare(
             layout, files, since=since, again=again, managers=lambda key: managers.get(key, "")
         )
         self._trails[name] = trail
+
+    def _forget_kept_out(self, folder: str) -> list[str]:
+        """What was not mirrored of a folder so far, and is looked at anew or is gone."""
+        kept_out = [it for it in self._left_out | self._rejected if it.startswith(folder)]
+        for path in kept_out:
+            self._left_out.pop(path, None)
+            self._rejected.pop(path, None)
+        return kept_out
 
     async def _follow(self, layout: Layout, scan: Scan, trail: Trail) -> None:
         changed = await trail.changed()

@@ -19,8 +19,7 @@ def conf(number: int) -> str:
 async def test_a_file_that_is_refused_is_named_and_the_others_get_there(
     rig: Rig, named: bool
 ) -> None:
-    for number in range(7):
-        await rig.put(EAST, conf(number), f"data: {number}\n")
+    await rig.put_many(EAST, 7)
     await rig.put(EAST, BIG, "data: too big\n")
     rig.host.refuse(EAST.prefix + BIG, named=named)
     summary = await rig.sync()
@@ -32,8 +31,7 @@ async def test_a_file_that_is_refused_is_named_and_the_others_get_there(
 
 
 async def test_two_files_that_are_refused_are_both_found(rig: Rig) -> None:
-    for number in range(12):
-        await rig.put(EAST, conf(number), f"data: {number}\n")
+    await rig.put_many(EAST, 12)
     rig.host.refuse_content("data: [37]")
     summary = await rig.sync()
     refused = {EAST.prefix + conf(3), EAST.prefix + conf(7)}
@@ -84,9 +82,22 @@ async def test_a_host_that_refuses_everything_is_reported_as_such(rig: Rig) -> N
     assert len(rig.host.commits()) == 2
 
 
+async def test_what_was_refused_of_a_cluster_that_is_gone_is_told_of_no_more(rig: Rig) -> None:
+    await rig.put(WEST, WEB, "replicas: 1\n")
+    await rig.put(EAST, conf(1), "data: 1\n")
+    await rig.put(EAST, BIG, "data: too big\n")
+    rig.host.refuse(EAST.prefix + BIG, named=True)
+    async with rig.started() as mirror:
+        assert list((await mirror.round()).rejected) == [EAST.prefix + BIG]
+        for key in (conf(1), BIG):
+            await rig.delete(EAST, key)
+        rig.store.removed_by_a_stranger(EAST.prefix + "_meta/owner.json")
+        assert not (await mirror.round()).rejected
+    assert rig.mirrored() == rig.expected()
+
+
 async def test_a_host_that_takes_nothing_at_all_refuses_no_file(rig: Rig) -> None:
-    for number in range(5):
-        await rig.put(EAST, conf(number), f"data: {number}\n")
+    await rig.put_many(EAST, 5)
     await rig.sync()
     rig.host.hook("pre-receive", "echo 'Changes must be made by a pull request.' >&2; exit 1")
     for number in range(5):
