@@ -6,7 +6,8 @@ is refused is named, and is missing in the mirror rather than out of date; what 
 stays here and is pushed later.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -61,12 +62,14 @@ async def _without_refused(
     rejected: dict[str, str] = {}
     mark = await repository.mark_of(commit)
     old = await repository.mark_of(tip) if tip else None
+    was = old.position if old else Position()
     try:
         for _ in range(_MOST_PUSHES):
             if not batches:
                 break
             batch = batches.pop(0)
-            reached = mark.position if mark and not batches else old.position if old else Position()
+            whole = mark.position if mark and not batches else was
+            reached = _short_of(whole, was, rejected, selection)
             made = await _commit(repository, tip, wanted, batch, selection, reached, at)
             try:
                 await repository.push(made)
@@ -95,6 +98,18 @@ def _smaller(batch: Sequence[Change], error: RejectedError) -> list[list[Change]
         return [[each for each in batch if each not in named], *([each] for each in named)]
     middle = (len(batch) + 1) // 2
     return [part for part in (list(batch[:middle]), list(batch[middle:])) if part]
+
+
+def _short_of(
+    whole: Position, was: Position, rejected: Iterable[str], selection: Selection
+) -> Position:
+    """Where it means nothing that a file is missing, a refused one would never be tried again: then
+    its cluster is as far as it was."""
+    if not selection.exclude_owned:
+        return whole
+    parts = (path.removeprefix(selection.prefix).split("/") for path in rejected)
+    clusters = {"/".join(each[:2]) for each in parts}
+    return replace(whole, clusters={**whole.clusters, **{it: was.of(it) for it in clusters}})
 
 
 async def _commit(

@@ -67,6 +67,21 @@ async def test_a_refused_file_is_tried_again_and_reported_again(rig: Rig) -> Non
     assert rig.host.is_sound()
 
 
+@pytest.mark.parametrize("exclude", ["true", "false"])
+async def test_a_refused_file_is_tried_again_by_another_process(rig: Rig, exclude: str) -> None:
+    await rig.put_many(EAST, 4)
+    await rig.put(WEST, WEB, "replicas: 1\n")
+    rig.host.refuse_content("data: 0")
+    for number in range(3):
+        await rig.put(WEST, WEB, f"replicas: {number}\n")
+        summary = await rig.sync(git_exclude_owned=exclude)
+        assert list(summary.rejected) == [EAST.prefix + conf(0)]
+    rig.host.unhook("pre-receive")
+    summary = await rig.sync(git_exclude_owned=exclude)
+    assert not summary.rejected
+    assert rig.mirrored() == rig.expected()
+
+
 async def test_a_host_that_refuses_everything_is_reported_as_such(rig: Rig) -> None:
     await rig.put(EAST, WEB, "replicas: 1\n")
     await rig.sync()
