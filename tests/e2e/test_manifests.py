@@ -320,7 +320,8 @@ def test_every_kind_is_captured_by_list_and_watch_and_its_lease_alone(
     assert {event["verb"] for event in lease} <= {"get", "create", "update"}
     asked = [event for event in asked if event not in lease]
     assert {event["verb"] for event in asked if "objectRef" in event} == {"list", "watch"}
-    assert {event["responseStatus"]["code"] for event in asked} == {200}
+    # An API server that begins, or that is busy, puts requests off (429); none may be refused.
+    assert {event["responseStatus"]["code"] for event in asked} - {429} == {200}
     others = {event["requestURI"].partition("?")[0] for event in asked if "objectRef" not in event}
     assert others <= {"/api", "/apis", "/version"}
     watched = {e["objectRef"]["resource"] for e in asked if e["verb"] == "watch"}
