@@ -13,8 +13,8 @@ The whole life of a key:
                            `--412, then HEAD-----------> after_conflict
 """
 
-from dataclasses import dataclass, replace
 from hashlib import md5
+from typing import NamedTuple
 
 from watcher.bucket.layout import kind_of
 from watcher.bucket.store import CREATE, Create, Update
@@ -23,8 +23,7 @@ FINGERPRINT_SIZE = 16  # bytes
 UNKNOWN = b""  # a fingerprint that no listing tells
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One version of a key that the bucket vouched for."""
 
     etag: str  # as the store sent it, quotes included
@@ -37,11 +36,10 @@ class Stored:
         is recognised without reading it: `body` is what we would write.
         """
         same = self.etag == etag_of(body)
-        return replace(self, fingerprint=fingerprint) if same else self
+        return self._replace(fingerprint=fingerprint) if same else self
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What is known of one key. An answer (2xx, HEAD) makes a new one; nothing else settles it."""
 
     stored: Stored | None = None  # None: no such key
@@ -57,7 +55,7 @@ class Entry:
 
         At most one request a key may be under way.
         """
-        return replace(self, in_doubt=True)
+        return Entry(self.stored, in_doubt=True)
 
     def precondition(self) -> Create | Update:
         """What the next PUT may assume; in doubt too: had the lost one landed, a 412 would tell."""
@@ -91,12 +89,12 @@ class Ledger:
 
     def get(self, key: str) -> Entry:
         packed = self._kinds.get(kind_of(key), _NONE).get(key)
-        return _unpack(packed) if packed else Entry()
+        return _unpack(packed) if packed else _NOWHERE
 
     def put(self, key: str, entry: Entry) -> None:
         """Record what is now known. An entry that says "settled, no such key" takes no room."""
         kind = kind_of(key)
-        if entry == Entry():
+        if entry == _NOWHERE:
             keys = self._kinds.get(kind, {})
             keys.pop(key, None)
             if not keys:
@@ -121,6 +119,7 @@ class Ledger:
         return sum(map(len, self._kinds.values()))
 
 
+_NOWHERE = Entry()
 _NONE: dict[str, bytes] = {}
 _DOUBT, _KNOWN = 1, 2  # flags in the first byte; then the fingerprint if known, then the ETag
 

@@ -42,19 +42,19 @@ def of_version(
     values = {
         "watcher-format": str(FORMAT),
         "watcher-fingerprint": content.fingerprint.hex(),
-        "watcher-writer": str(writer),
+        "watcher-writer": _quoted(str(writer)),
         "watcher-captured-at": captured_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "watcher-secrets": secrets,
     }
     if origin is not None:
         values |= {
-            "watcher-uid": origin.uid,
-            "watcher-resource-version": origin.resource_version,
-            "watcher-manager": origin.manager,
-            "watcher-operation": origin.operation,
-            "watcher-changed-at": origin.changed_at,
+            "watcher-uid": _quoted(origin.uid),
+            "watcher-resource-version": _quoted(origin.resource_version),
+            "watcher-manager": _quoted(origin.manager),
+            "watcher-operation": _quoted(origin.operation),
+            "watcher-changed-at": _quoted(origin.changed_at),
         }
-    return {name: _quoted(value) for name, value in values.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 def _quoted(value: str) -> str:

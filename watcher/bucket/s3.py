@@ -299,9 +299,11 @@ class S3(Store):
     async def _connect(self, ask: Ask, *, expired: Any = None) -> Connection:
         """The connection, its credentials good and not those that expired."""
         try:
-            async with self._opening:
-                if self._connection is None:
-                    self._connection = await connect(self._place, connections=self._connections)
+            if self._connection is None:
+                async with self._opening:
+                    self._connection = self._connection or await connect(
+                        self._place, connections=self._connections
+                    )
             connection = self._connection
             if expired is not None:
                 await connection.credentials.renew(expired)

@@ -153,14 +153,16 @@ class Writer:
 
     async def _store(self, change: Change, content: Content) -> str | None:
         ledger, key = self._target.ledger, change.key
-        if ledger.get(key).holds(content.fingerprint):
+        entry = ledger.get(key)
+        if entry.holds(content.fingerprint):
             return None
         body = emit(content)
-        if not change.repair and await self._recognise(key, body, content):
-            return None if self._target.claim.etag_is_md5 else _RECOGNISED
-        before = ledger.get(key).stored
+        if not change.repair:
+            entry = await self._recognised(key, entry, body, content)
+            if entry.holds(content.fingerprint):
+                return None if self._target.claim.etag_is_md5 else _RECOGNISED
         for _ in range(2):
-            entry = ledger.get(key)
+            before = entry.stored
             ledger.put(key, entry.sent())
             try:
                 version = await self._put(change, content, body, entry)
@@ -170,8 +172,8 @@ class Writer:
             except PreconditionError:
                 self._metrics.bucket_retries.labels("conflict").inc()
                 found = await self._learn(key, body, content)
-                if not ledger.get(key).holds(content.fingerprint):
-                    before = ledger.get(key).stored
+                entry = ledger.get(key)
+                if not entry.holds(content.fingerprint):
                     continue
                 version = found  # our own write, of which we never had the answer
             ledger.put(key, Entry(Stored(version.etag, content.fingerprint)))
@@ -235,19 +237,20 @@ class Writer:
             )
         )
 
-    async def _recognise(self, key: str, body: bytes, content: Content) -> bool:
-        """Whether a file of which only the ETag is known (no checkpoint told more) is this one."""
-        entry = self._target.ledger.get(key)
+    async def _recognised(self, key: str, entry: Entry, body: bytes, content: Content) -> Entry:
+        """What is known after a look at a file of which only the ETag was (no checkpoint told
+        more): is it this content's?"""
         if entry.stored is None or entry.in_doubt or entry.stored.fingerprint != UNKNOWN:
-            return False
+            return entry
         if self._target.claim.etag_is_md5:
             known = entry.stored.recognised(body, content.fingerprint)
         elif self._target.store.has_metadata and (head := await self._head(key)):
             known = metadata.stored(head)
         else:
-            return False
-        self._target.ledger.put(key, Entry(known))
-        return known.fingerprint == content.fingerprint
+            return entry
+        entry = Entry(known)
+        self._target.ledger.put(key, entry)
+        return entry
 
     async def _learn(self, key: str, body: bytes, content: Content) -> Version:
         """After a refused condition: what is in the bucket, and did we write it?
