@@ -56,13 +56,15 @@ def _programs_have_ended() -> Iterator[None]:
 
 @asynccontextmanager
 async def api_server(
-    allowed: Allowed = lambda request: True, tls: ssl.SSLContext | None = None
+    allowed: Allowed = lambda request: True,
+    tls: ssl.SSLContext | None = None,
+    content: Object | None = None,
 ) -> AsyncIterator[str]:
-    """Answers everything it allows with {}, the rest with 401."""
+    """Answers everything it allows with this content, or {}, the rest with 401."""
 
     async def handle(request: web.Request) -> web.Response:
         status = 200 if allowed(request) else 401
-        return web.json_response({}, status=status)
+        return web.json_response(content or {}, status=status)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", handle)
@@ -377,6 +379,17 @@ async def test_nobody_listening_is_told_with_the_address(home: Path) -> None:
             await ask(api)
 
 
+async def test_an_answer_that_is_all_there_comes_in_pieces_that_do_not_hold_up_the_loop(
+    home: Path,
+) -> None:
+    async with api_server(content={"items": "x" * 1_000_000}) as url:
+        path = written(home / "config", config(url))
+        async with connect(path, "") as api, api.get("/api/v1/pods") as response:
+            pieces = [len(piece) async for piece in response.chunks()]
+    assert sum(pieces) > 1_000_000
+    assert max(pieces) <= 32 * 1024
+
+
 # -- company networks
 
 INSIDE = "https://api.example.com:6443"
@@ -513,7 +526,7 @@ class _Failing:
             raise self._error
         return self
 
-    async def iter_any(self) -> AsyncIterator[bytes]:
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
         yield b"{"
         raise self._error
 
