@@ -36,7 +36,7 @@ from watcher.settings import load
 _LABELS = ("pods", "deployments.apps")  # whose statuses change all the time
 _EVENTS = 2000
 _ROUNDS = 5
-_CHUNK = 64 * 1024  # bytes
+_CHUNK = 32 * 1024  # bytes
 
 
 class _Lines:
