@@ -7,14 +7,14 @@ lifecycle, which S3 takes as a whole, keeps the rules of others.
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import botocore.exceptions as boto
 
 from watcher.bucket.answers import Answer, Ask, error_for
-from watcher.bucket.connecting import Place, connect
+from watcher.bucket.connecting import Place, client
 from watcher.bucket.failures import FAILURES, answer_of, failure
 from watcher.bucket.setup import Found, Rule, Step, What, Wish, steps, with_rule
 from watcher.errors import AbsentError, BucketError, RejectedError
@@ -77,14 +77,12 @@ async def set_up(admin: "Admin", wish: Wish, *, dry_run: bool) -> AsyncIterator[
 @asynccontextmanager
 async def administering(place: Place) -> AsyncIterator["Admin"]:
     """The bucket of this place, in the hands of an administrator. Raises BucketError."""
-    try:
-        connection = await connect(place, connections=1)
-    except (*FAILURES, ValueError) as error:
-        raise failure(error, Ask("SET UP", "", place.name)) from error
-    try:
-        yield Admin(place, connection.client)
-    finally:
-        await connection.opened.aclose()
+    async with AsyncExitStack() as opened:
+        try:
+            made = await opened.enter_async_context(client(place))
+        except (*FAILURES, ValueError) as error:
+            raise failure(error, Ask("SET UP", "", place.name)) from error
+        yield Admin(place, made)
 
 
 class Admin:

@@ -1,15 +1,17 @@
 """How S3 is reached: where, as whom, over which TLS and through which proxy.
 
-Exists because there are two ways to ask (aiobotocore's client, and our own session for the hot
-path) and two who ask (the store, and who sets a bucket up): all of them have to trust the same
+Exists because there are two who ask, each in a way of its own: the store by an HTTP session
+(s3.py says why), who sets a bucket up by aiobotocore's client. Both have to trust the same
 authority, show the same certificate and take the same proxy. Promises: no TLS before 1.2; a file
-that cannot be used is an error that names its setting; credentials that end are loaded anew.
+that cannot be used is an error that names its setting; credentials that end are loaded anew; the
+client, 15 MB and 0.2 s, is made only for who needs it.
 """
 
 import asyncio
 import os
 import ssl
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import aiohttp
 import botocore.exceptions as boto
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
 from botocore.httpsession import get_cert_path
 
 from watcher.errors import RejectedError
@@ -27,10 +29,9 @@ from watcher.proxies import proxy_for
 
 _CONNECT_TIMEOUT = 10.0  # seconds
 _ANSWER_TIMEOUT = 60.0  # seconds: the whole of a PUT, the silence within another request
-TIMEOUTS = {  # of requests of our own
-    "GET": aiohttp.ClientTimeout(sock_read=_ANSWER_TIMEOUT, sock_connect=_CONNECT_TIMEOUT),
-    "PUT": aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT, sock_connect=_CONNECT_TIMEOUT),
-}
+_ASKING = aiohttp.ClientTimeout(sock_read=_ANSWER_TIMEOUT, sock_connect=_CONNECT_TIMEOUT)
+_SENDING = aiohttp.ClientTimeout(total=_ANSWER_TIMEOUT, sock_connect=_CONNECT_TIMEOUT)
+TIMEOUTS = {"GET": _ASKING, "HEAD": _ASKING, "DELETE": _ASKING, "PUT": _SENDING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,6 @@ class Credentials(AioCredentials):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    client: Any  # aiobotocore's
     credentials: Credentials
     http: aiohttp.ClientSession
     url: str  # of the bucket, with its last slash
@@ -128,43 +128,63 @@ class Connection:
 
 
 async def connect(place: Place, *, connections: int) -> Connection:
-    """Both ways to ask; nothing is asked yet. connections: at a time, each way.
+    """The store's way to ask; nothing is asked yet. connections: at a time.
 
     Raises RejectedError, ValueError, and what failures.py has homes for.
     """
-    session = get_session()
-    # Nobody reads LastModified, and parsing it is half the cost of a listing.
-    parsers = session.get_component("response_parser_factory")
-    parsers.set_parser_defaults(timestamp_parser=lambda text: text)
-    credentials = Credentials(place.keys)
-    session.register_component("credential_provider", credentials)
-    ca_file = str(place.ca_file or session.get_config_variable("ca_bundle") or get_cert_path(True))
-    tls = await asyncio.to_thread(_tls, ca_file, place)
-    config = _config(place, connections)
-
-    def client_by(proxies: dict[str, str]) -> Any:
-        return session.create_client(
-            "s3",
-            region_name=place.region,
-            endpoint_url=place.endpoint or None,
-            verify=ca_file,
-            config=config.merge(AioConfig(proxies=proxies)),
-        )
-
+    session, credentials = _session(place)
+    tls = await asyncio.to_thread(_tls, _ca_file(place, session), place)
+    await credentials.load_credentials()
+    url = place.url(place.endpoint or await _endpoint(place, session))
+    if not urlsplit(url).hostname:
+        raise ValueError(f"{place.endpoint} is no URL of a server")
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(_http(tls, connections))
-        client = await opened.enter_async_context(client_by({}))
-        url = place.url(client.meta.endpoint_url)  # of AWS only a client knows it
-        if proxy := proxy_for(url, os.environ):
-            client = await opened.enter_async_context(client_by({urlsplit(url).scheme: proxy}))
-        return Connection(client, credentials, http, url, proxy, opened.pop_all())
+        return Connection(credentials, http, url, proxy_for(url, os.environ), opened.pop_all())
 
 
-def _config(place: Place, connections: int) -> AioConfig:
+@asynccontextmanager
+async def client(place: Place) -> AsyncIterator[Any]:
+    """aiobotocore's. Raises as `connect` does."""
+    session, _ = _session(place)
+    await asyncio.to_thread(_tls, _ca_file(place, session), place)  # its words say what is wrong
+    url = place.url(place.endpoint or await _endpoint(place, session))
+    proxy = proxy_for(url, os.environ)
+    async with _client(place, session, {urlsplit(url).scheme: proxy} if proxy else {}) as made:
+        yield made
+
+
+def _session(place: Place) -> tuple[AioSession, Credentials]:
+    session, credentials = get_session(), Credentials(place.keys)
+    session.register_component("credential_provider", credentials)
+    return session, credentials
+
+
+def _ca_file(place: Place, session: AioSession) -> str:
+    return str(place.ca_file or session.get_config_variable("ca_bundle") or get_cert_path(True))
+
+
+async def _endpoint(place: Place, session: AioSession) -> str:
+    """That of AWS, which only a client knows."""
+    async with _client(place, session, {}) as made:
+        return str(made.meta.endpoint_url)
+
+
+def _client(place: Place, session: AioSession, proxies: dict[str, str]) -> Any:
+    return session.create_client(
+        "s3",
+        region_name=place.region,
+        endpoint_url=place.endpoint or None,
+        verify=_ca_file(place, session),
+        config=_config(place, proxies),
+    )
+
+
+def _config(place: Place, proxies: dict[str, str]) -> AioConfig:
     return AioConfig(
         connect_timeout=_CONNECT_TIMEOUT,
         read_timeout=_ANSWER_TIMEOUT,
-        max_pool_connections=connections,
+        proxies=proxies,
         retries={"total_max_attempts": 1},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

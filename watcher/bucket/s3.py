@@ -1,10 +1,10 @@
 """S3 as the bucket: AWS, MinIO, Ceph RGW and what else speaks its protocol.
 
-Exists because PUTs are what this program does, and GETs what a mirror does: `put_object` costs
-680 us of CPU where 175 will do (2 KB and all metadata, to a server that does nothing), `get_object`
-860 where 200 will do. So these two are ours: built here, signed by botocore's S3SigV4Auth, sent
-over one aiohttp session. All the rest (listing, HEAD, DELETE) is aiobotocore's. How both reach the
-server is connecting.py's matter.
+Exists because PUTs are what this program does, and GETs and listings what a mirror does:
+aiobotocore takes 680 us of CPU for a PUT where 175 will do (2 KB and all metadata, to a server that
+does nothing), 860 for a GET where 200 will do, 50 for a listed key where 7 will do, and 15 MB. So
+the few requests that are needed are built here, signed by botocore's S3SigV4Auth with the
+credentials that aiobotocore finds, and sent over one aiohttp session (connecting.py).
 
 Promises: store.py's; every refusal (answers.py) and every failure of the libraries (failures.py)
 becomes an error with one line that names the setting to look at. Nothing is retried here, with two
@@ -16,21 +16,21 @@ nothing was written; and aiohttp repeats one that met a kept connection while th
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
-import botocore.exceptions as boto
 from yarl import URL
 
+from watcher.bucket import listing
 from watcher.bucket.answers import Answer, Ask, DeniedError, ExpiredError, error_for
 from watcher.bucket.connecting import TIMEOUTS, Connection, Place, connect
-from watcher.bucket.failures import FAILURES, answer_of, failure, innermost
+from watcher.bucket.failures import FAILURES, failure, innermost
 from watcher.bucket.signing import sign
 from watcher.bucket.store import (
     OVERWRITE,
@@ -48,27 +48,9 @@ from watcher.errors import AbsentError, BucketError
 _LARGE = 2**20  # bytes, beyond which aiohttp wants a file: it then writes in turns with others
 _META = "x-amz-meta-"
 _NO_HEADERS: Mapping[str, str] = {}
+_GOOD = {200, 204}
+_TAGGED = {"PUT", "GET", "HEAD"}  # whose answers have an ETag
 _SPARE_CONNECTIONS = 4  # beyond `concurrency`, so that checks don't queue behind writes
-
-_T = TypeVar("_T")
-
-
-class _Refused(Exception):
-    """An answer to a request of our own that is no success."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-
-
-class _Encryption:
-    """What a write says about encryption at rest: nothing, or its kind and the key."""
-
-    def __init__(self, kind: str, key_id: str) -> None:
-        self.arguments = {"ServerSideEncryption": kind} if kind else {}
-        self.headers = {"x-amz-server-side-encryption": kind} if kind else {}
-        if key_id:
-            self.arguments["SSEKMSKeyId"] = key_id
-            self.headers["x-amz-server-side-encryption-aws-kms-key-id"] = key_id
 
 
 class S3(Store):
@@ -104,7 +86,7 @@ class S3(Store):
             client_cert_file=client_cert_file,
             client_key_file=client_key_file,
         )
-        self._encryption = _Encryption(sse, sse_kms_key_id)
+        self._encryption = _encryption(sse, sse_kms_key_id)
         self._connections = concurrency + _SPARE_CONNECTIONS
         self._observe = observe
         self._opening = asyncio.Lock()
@@ -119,12 +101,12 @@ class S3(Store):
         return True
 
     async def check(self, prefix: str = "") -> None:
-        await self._call("LIST", prefix, "list_objects_v2", Prefix=prefix, MaxKeys=1)
+        await self._page(prefix, max_keys="1")
 
     async def now(self, prefix: str = "") -> datetime:
-        found = await self._call("LIST", prefix, "list_objects_v2", Prefix=prefix, MaxKeys=1)
+        _, told = await self._page(prefix, max_keys="1")
         try:
-            return parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
+            return parsedate_to_datetime(told["Date"])
         except (KeyError, ValueError) as error:
             raise BucketError(f"{self.name} does not tell the time (header Date)") from error
 
@@ -140,7 +122,7 @@ class S3(Store):
         headers = {
             "Content-Type": content_type,
             "Content-MD5": base64.b64encode(_md5(body)).decode(),
-            **self._encryption.headers,
+            **self._encryption,
             **{_META + name: value for name, value in (metadata or {}).items()},
         }
         match mode:
@@ -149,55 +131,44 @@ class S3(Store):
             case Update(etag):
                 headers["If-Match"] = etag
         ask = Ask("PUT", key, self.name, conditional=mode != OVERWRITE)
-
-        async def send(at: Connection) -> Version:
-            _, told = await self._ours(at, "PUT", key, headers, body)
-            return Version(told["ETag"], _version_id(told.get("x-amz-version-id")))
-
-        return await self._request(ask, send)
+        _, told = await self._request(ask, "PUT", _path(key), headers, body)
+        return Version(told["ETag"], _version_id(told))
 
     async def get(self, key: str) -> tuple[bytes, Head]:
-        async def fetch(at: Connection) -> tuple[bytes, Head]:
-            body, told = await self._ours(at, "GET", key)
-            version = _version_id(told.get("x-amz-version-id"))
-            return body, Head(told["ETag"], _metadata(told), version)
-
-        return await self._read(key, self._request(Ask("GET", key, self.name), fetch))
+        body, told = await self._read("GET", key)
+        return body, _head(told)
 
     async def head(self, key: str) -> Head:
-        return _head(await self._read(key, self._call("HEAD", key, "head_object", Key=key)))
+        _, told = await self._read("HEAD", key)
+        return _head(told)
 
     async def delete(self, key: str) -> str:
-        answer = await self._call("DELETE", key, "delete_object", Key=key)
-        return _version_id(answer.get("VersionId"))
+        _, told = await self._request(Ask("DELETE", key, self.name), "DELETE", _path(key))
+        return _version_id(told)
 
     async def copy(self, source: str, target: str) -> None:
-        place = {"Bucket": self._bucket, "Key": source}
-        arguments = {"CopySource": place, "Key": target, **self._encryption.arguments}
-        await self._read(source, self._call("COPY", source, "copy_object", **arguments))
+        ask = Ask("COPY", source, self.name)
+        headers = {"x-amz-copy-source": f"{self._bucket}/{_path(source)}", **self._encryption}
+        try:
+            body, told = await self._request(ask, "PUT", _path(target), headers)
+        except DeniedError as denied:
+            await self._raise_if_absent(source, denied)
+            raise
+        if b"<Error>" in body:  # found after the headers were sent
+            raise error_for(Answer.read(500, told, body), ask)
 
     async def list(
         self, prefix: str, *, start_after: str = ""
     ) -> AsyncGenerator[list[Listed], None]:
-        start = {"StartAfter": start_after} if start_after else {}
-        async for answer in self._pages(prefix, **start):
-            if found := answer.get("Contents"):
-                yield [_listed(it) for it in found]
+        async for page in self._pages(prefix, start_after=start_after):
+            if page.objects:
+                yield page.objects
 
     async def folders(self, prefix: str) -> tuple[str, ...]:
         found = []
-        async for answer in self._pages(prefix, Delimiter="/"):
-            found += [it["Prefix"] for it in answer.get("CommonPrefixes", ())]
+        async for page in self._pages(prefix, delimiter="/"):
+            found += page.folders
         return tuple(sorted(folder.removeprefix(prefix).rstrip("/") for folder in found))
-
-    async def _pages(self, prefix: str, **options: str) -> AsyncGenerator[Any, None]:
-        more = True
-        while more:
-            answer = await self._call("LIST", prefix, "list_objects_v2", Prefix=prefix, **options)
-            yield answer
-            more = answer["IsTruncated"]
-            options.pop("StartAfter", None)
-            options["ContinuationToken"] = answer.get("NextContinuationToken", "")
 
     async def use_keys(self, access_key: str, secret_key: str) -> None:
         async with self._opening:
@@ -214,87 +185,95 @@ class S3(Store):
             self._connection = None
             await connection.opened.aclose()
 
-    # One request
+    # Requests
 
-    async def _read(self, key: str, request: Awaitable[_T]) -> _T:
-        """Its answer. Raises AbsentError too where the policy lets nobody see that a key is not
-        there but in a listing."""
+    async def _pages(self, prefix: str, **how: str) -> AsyncGenerator[listing.Page, None]:
+        page, _ = await self._page(prefix, **how)
+        yield page
+        how.pop("start_after", None)
+        while page.token:
+            page, _ = await self._page(prefix, **how, continuation_token=page.token)
+            yield page
+
+    async def _page(self, prefix: str, **how: str) -> tuple[listing.Page, Mapping[str, str]]:
+        ask = Ask("LIST", prefix, self.name)
+        body, told = await self._request(ask, "GET", f"?{listing.query(prefix, **how)}")
         try:
-            return await request
+            return listing.read(body), told
+        except ValueError as error:
+            raise error_for(Answer(200, message=f"no listing: {error}"), ask) from error
+
+    async def _read(self, method: str, key: str) -> tuple[bytes, Mapping[str, str]]:
+        try:
+            return await self._request(Ask(method, key, self.name), method, _path(key))
         except DeniedError as denied:
-            try:
-                found = await self._call("LIST", key, "list_objects_v2", Prefix=key, MaxKeys=1)
-            except BucketError:
-                raise denied from None
-            if any(it["Key"] == key for it in found.get("Contents", ())):
-                raise
+            await self._raise_if_absent(key, denied)
+            raise
+
+    async def _raise_if_absent(self, key: str, denied: DeniedError) -> None:
+        """Raises AbsentError where the policy lets nobody see that a key is not there but in a
+        listing."""
+        try:
+            page, _ = await self._page(key, max_keys="1")
+        except BucketError:
+            return
+        if not any(it.key == key for it in page.objects):
             raise AbsentError(str(denied)) from denied
 
-    async def _call(self, operation: str, key: str, method: str, **arguments: Any) -> Any:
-        def call(at: Connection) -> Any:
-            return getattr(at.client, method)(Bucket=self._bucket, **arguments)
-
-        return await self._request(Ask(operation, key, self.name), call)
-
-    async def _request(self, ask: Ask, send: Callable[[Connection], Awaitable[_T]]) -> _T:
-        """Send, in a connection whose credentials are good. Raises BucketError only."""
+    async def _request(
+        self,
+        ask: Ask,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: bytes = b"",
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Body and headers of the answer, with credentials that are good. path: below the bucket,
+        encoded. Raises BucketError only."""
         connection = await self._connect(ask)
         used = connection.credentials.current
         try:
-            return await self._once(ask, send, connection)
+            return await self._once(ask, connection, method, path, headers, body)
         except ExpiredError:
             connection = await self._connect(ask, expired=used)
-            return await self._once(ask, send, connection)
+            return await self._once(ask, connection, method, path, headers, body)
 
     async def _once(
-        self, ask: Ask, send: Callable[[Connection], Awaitable[_T]], connection: Connection
-    ) -> _T:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        self,
+        ask: Ask,
+        at: Connection,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> tuple[bytes, Mapping[str, str]]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
         code = "error"
+        url = at.url + path
         try:
-            result = await send(connection)
-            code = "200"
-            return result
-        except _Refused as refused:
-            code = str(refused.answer.status)
-            raise error_for(refused.answer, ask) from None
-        except boto.ClientError as error:
-            answer = answer_of(error)
-            code = str(answer.status)
-            raise error_for(answer, ask) from error
+            keys = await at.credentials.get_frozen_credentials()
+            async with at.http.request(
+                method,
+                URL(url, encoded=True),
+                data=body if len(body) <= _LARGE else BytesIO(body),
+                headers=sign(keys, self._place.region, method, url, headers, body),
+                allow_redirects=False,
+                proxy=at.proxy,
+                timeout=TIMEOUTS[method],
+            ) as response:
+                code = str(response.status)
+                content, told = await response.read(), response.headers
         except FAILURES as error:
             code = "timeout" if isinstance(innermost(error), TimeoutError) else "error"
             raise failure(error, ask) from error
         finally:
-            self._observe(ask.operation, code, loop.time() - began)
-
-    async def _ours(
-        self,
-        at: Connection,
-        method: str,
-        key: str,
-        headers: Mapping[str, str] = _NO_HEADERS,
-        body: bytes = b"",
-    ) -> tuple[bytes, Mapping[str, str]]:
-        """Body and headers of the answer, an ETag among them. Raises _Refused."""
-        url = at.url + quote(key, safe="/~")
-        keys = await at.credentials.get_frozen_credentials()
-        async with at.http.request(
-            method,
-            URL(url, encoded=True),
-            data=body if len(body) <= _LARGE else BytesIO(body),
-            headers=sign(keys, self._place.region, method, url, headers, body),
-            allow_redirects=False,
-            proxy=at.proxy,
-            timeout=TIMEOUTS[method],
-        ) as response:
-            answer = await response.read()
-            if response.status != 200:
-                raise _Refused(Answer.read(response.status, response.headers, answer))
-            if "ETag" not in response.headers:
-                raise _Refused(Answer(response.status, message="an answer without an ETag"))
-            return answer, response.headers
+            self._observe(ask.operation, code, clock() - began)
+        if response.status not in _GOOD:
+            raise error_for(Answer.read(response.status, told, content), ask)
+        if ask.operation in _TAGGED and "ETag" not in told:
+            raise error_for(Answer(response.status, message="an answer without an ETag"), ask)
+        return content, told
 
     async def _connect(self, ask: Ask, *, expired: Any = None) -> Connection:
         """The connection, its credentials good and not those that expired."""
@@ -307,30 +286,33 @@ class S3(Store):
             connection = self._connection
             if expired is not None:
                 await connection.credentials.renew(expired)
-            # A refusal here is one of STS; while a request is signed, it would pass for S3's.
-            await connection.credentials.get_frozen_credentials()
         except (*FAILURES, ValueError) as error:
             raise failure(error, ask) from error
         return connection
 
 
-def _listed(found: Any) -> Listed:
-    modified = datetime.fromisoformat(found["LastModified"])
-    return Listed(found["Key"], found["ETag"], found["Size"], modified)
+def _encryption(kind: str, key_id: str) -> dict[str, str]:
+    """What a write says about encryption at rest: nothing, or its kind and the key."""
+    headers = {"x-amz-server-side-encryption": kind} if kind else {}
+    if key_id:
+        headers["x-amz-server-side-encryption-aws-kms-key-id"] = key_id
+    return headers
 
 
-def _head(answer: Any) -> Head:
-    return Head(answer["ETag"], answer["Metadata"], _version_id(answer.get("VersionId")))
+def _path(key: str) -> str:
+    return quote(key, safe="/~")
 
 
-def _metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    told = ((name.lower(), value) for name, value in headers.items())
-    return {name[len(_META) :]: value for name, value in told if name.startswith(_META)}
+def _head(told: Mapping[str, str]) -> Head:
+    named = ((name.lower(), value) for name, value in told.items())
+    metadata = {name[len(_META) :]: value for name, value in named if name.startswith(_META)}
+    return Head(told["ETag"], metadata, _version_id(told))
 
 
-def _version_id(told: str | None) -> str:
+def _version_id(told: Mapping[str, str]) -> str:
     """ "null" is the one version of a bucket that does not keep old ones (any more)."""
-    return told if told and told != "null" else ""
+    version = told.get("x-amz-version-id", "")
+    return version if version != "null" else ""
 
 
 def _md5(body: bytes) -> bytes:

@@ -23,15 +23,14 @@ from watcher.errors import (
 )
 
 KEY = "cl1/ns/pod/a.yaml"
+REST = "<ETag>x</ETag><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified>"
 
 
 def put(s3: S3) -> Awaitable[object]:
-    """Our own way to the server."""
     return s3.put(KEY, b"")
 
 
 def check(s3: S3) -> Awaitable[object]:
-    """The library's way."""
     return s3.check()
 
 
@@ -311,7 +310,7 @@ async def test_a_refused_read_of_a_key_that_no_listing_shows_means_that_it_is_ab
     def answer(request: web.Request) -> web.Response:
         if "list-type" not in request.query or listed is None:
             return refusal(403, "AccessDenied")
-        found = f"<Contents><Key>{listed}</Key></Contents>" if listed else ""
+        found = f"<Contents><Key>{listed}</Key>{REST}</Contents>" if listed else ""
         body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>"
         return web.Response(text=body, content_type="application/xml")
 

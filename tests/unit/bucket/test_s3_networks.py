@@ -8,12 +8,21 @@ from pathlib import Path
 import pytest
 
 from tests.networks import Authority, connect_proxy, outdated
-from tests.unit.bucket.test_s3 import KEY, Server, check, failing, opened, put, refusal
+from tests.unit.bucket.test_s3 import KEY, Server, failing, opened, put, refusal
+from watcher.bucket.admin import administering
 from watcher.bucket.s3 import S3
 from watcher.errors import BucketUnreachableError, RejectedError
 
 HOST = "minio.example.com"  # nobody resolves it but a proxy
-WAYS = pytest.mark.parametrize("ask", [put, check], ids=["our way", "the library's"])
+
+
+async def set_up(s3: S3) -> None:
+    """The library's way: that of who sets a bucket up."""
+    async with administering(s3._place) as admin:
+        await admin.look()
+
+
+WAYS = pytest.mark.parametrize("ask", [put, set_up], ids=["our way", "the library's"])
 Way = Callable[[S3], Awaitable[object]]
 
 
@@ -174,12 +183,12 @@ async def test_a_client_certificate_that_cannot_be_used_names_the_settings(
 async def test_https_goes_through_the_proxy_of_the_environment(
     secure: Server, authority: Authority, environment: pytest.MonkeyPatch, ask: Way
 ) -> None:
-    if ask is check:
+    if ask is set_up:
         secure.answer = lambda request: refusal(403, "AccessDenied")
     async with connect_proxy(port_of(secure), user="me:hush") as proxy:
         environment.setenv("HTTPS_PROXY", f"http://me:hush@{proxy.address}")
         store = opened(f"https://{HOST}", ca_file=authority.ca)
-        if ask is check:
+        if ask is set_up:
             assert "AccessDenied" in str(await failing(ask(store), store))
         else:
             await ask(store)
