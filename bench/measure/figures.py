@@ -44,18 +44,30 @@ _RATIOS = {
     ),
     "ratio.status-event-to-loads": ("status-event.cpu_us", "status-event.loads_us"),
     "ratio.restart-to-paged-gets": ("restart.wall_s", "paged-gets.wall_s"),
+    "ratio.restart-to-least": ("restart.wall_s", "restart.least_s"),
     "ratio.soak-memory": ("soak.end_mb", "soak.begin_mb"),
 }
 
 
 def with_ratios(figures: Figures) -> Figures:
     """The same, and each ratio both of whose figures are there."""
+    figures = {**figures, **_least_of_a_restart(figures)}
     ratios = {
         name: figures[above] / figures[below]
         for name, (above, below) in _RATIOS.items()
         if above in figures and figures.get(below)
     }
     return {**figures, **ratios}
+
+
+def _least_of_a_restart(figures: Figures) -> Figures:
+    """Seconds of what no restart can do without: a start that finds nothing to do, every list read
+    from the API server, and each of its objects decoded, cleaned and fingerprinted."""
+    stages = [f"stage.{name}_us" for name in ("parse", "clean", "fingerprint")]
+    if not {"start.wall_s", "paged-gets.wall_s", *stages} <= figures.keys():
+        return {}
+    work = sum(figures[stage] for stage in stages) / 1e6 * figures["paged-gets.objects"]
+    return {"restart.least_s": figures["start.wall_s"] + figures["paged-gets.wall_s"] + work}
 
 
 def across(sizes: Sequence[Measured]) -> Figures:

@@ -4,11 +4,12 @@ Exists because each deployment of a new version is one. Promises: each request i
 in front of the bucket, which costs time of its own: so the wall time is that of a start without it.
 """
 
+from dataclasses import replace
 from math import ceil
 from urllib.parse import parse_qs, urlsplit
 
 from bench.measure import runs
-from bench.measure.buckets import DIRECTORY, MINIO, SINK
+from bench.measure.buckets import DIRECTORY, MINIO, SINK, Target
 from bench.measure.figures import Figures
 from bench.measure.place import Place
 from tests.e2e.proxy import Proxy, Seen
@@ -35,6 +36,7 @@ def measure(place: Place) -> None:
             "restart.cpu_ms": 1000 * best.cpu / objects,
             "restart.peak_mb": best.peak_rss / 1e6,
             "restart.written": best.written,
+            "start.wall_s": _of_one_kind(place, target),
         }
     )
     if word == DIRECTORY or target.bucket is None:
@@ -46,6 +48,16 @@ def measure(place: Place) -> None:
         place.note(**counted(proxy.requests, objects))
     finally:
         proxy.close()
+
+
+def _of_one_kind(place: Place, target: Target) -> float:
+    """Seconds of a start that has all but nothing to do: the least that another one can take."""
+    settings = {**target.settings, "cluster_name": "idle", "include_kinds": "namespaces"}
+    idle = replace(target, settings=settings)
+    rounds = 1 + place.plan.rounds  # the first one still writes
+    return min(
+        runs.once(place.new_folder(), place.cluster.kubeconfig, idle).seconds for _ in range(rounds)
+    )
 
 
 def counted(requests: list[Seen], objects: int) -> Figures:
