@@ -45,8 +45,15 @@ class Seen:
 
     @property
     def unread(self) -> tuple[Unread, ...]:
-        parts = (self.owner, self.heartbeat, self.report, self.held, self.retired)
-        return tuple(dict.fromkeys(part for part in parts if isinstance(part, Unread)))
+        return tuple(dict.fromkeys(part for part in self._parts if isinstance(part, Unread)))
+
+    @property
+    def says_anything(self) -> bool:
+        return bool(self.damaged) or any(part is not None for part in self._parts)
+
+    @property
+    def _parts(self) -> tuple[object, ...]:
+        return self.owner, self.heartbeat, self.report, self.held, self.retired
 
 
 async def look(store: Store, layout: Layout) -> Seen:

@@ -60,6 +60,23 @@ async def test_an_empty_bucket_is_an_empty_fleet(bucket: Bucket) -> None:
     assert (await looked(bucket)).clusters == ()
 
 
+async def test_a_folder_whose_files_have_all_been_deleted_is_no_cluster(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MinIO goes on listing it while the bucket keeps old versions."""
+    bucket.add(EAST)
+    await bucket.store.put(f"{WEST}/shop/configmap/left.yaml", b"left: 1\n")
+    listed = bucket.store.folders
+
+    async def with_one_that_was(prefix: str) -> tuple[str, ...]:
+        return (*await listed(prefix), *(["gone"] if prefix == "example.com/" else []))
+
+    monkeypatch.setattr(bucket.store, "folders", with_one_that_was)
+    fleet = await looked(bucket)
+    assert names(fleet) == [WEST, EAST]
+    assert [it.kind for it in fleet.clusters[0].troubles] == ["silent", "unowned"]
+
+
 async def test_a_fault_of_one_cluster_is_a_finding_of_that_one(bucket: Bucket) -> None:
     for cluster in (EAST, WEST):
         bucket.add(cluster)
