@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from bench.measure.figures import Figures
 from bench.measure.sample import Sample
-from watcher.cluster.framing import Items
+from watcher.cluster.framing import BATCH, Items
 from watcher.objects.clean import Cleaner, load_rules
 from watcher.objects.content import Content, fingerprint
 from watcher.objects.secrets import SecretPolicy
@@ -20,7 +20,6 @@ from watcher.objects.yaml import emit
 
 NAMES = ("parse", "clean", "fingerprint", "yaml", "sign+send", "rest")
 _ROUNDS = 5
-_CHUNK = 32 * 1024  # bytes, as they come from a socket
 
 _T = TypeVar("_T")
 
@@ -67,8 +66,8 @@ def rest(figures: Figures) -> Figures:
 def _parse(page: bytes) -> list[dict[str, Any]]:
     items = Items()
     found = []
-    for start in range(0, len(page), _CHUNK):
-        found += items.feed(page[start : start + _CHUNK])
+    for start in range(0, len(page), BATCH):
+        found += items.feed(page[start : start + BATCH])
     return found + items.finish()[0]
 
 

@@ -16,11 +16,9 @@ import aiohttp
 
 from watcher.cluster.access import Access, load_access
 from watcher.cluster.api import Response
+from watcher.cluster.framing import BATCH
 from watcher.errors import ClusterUnreachableError, UsageError, one_line
 
-# Bytes of an answer that are handed on at once. All that had come (some 400 KB), from eight lists
-# in one round of the event loop, held it up for 100 to 200 ms; so it is 20 to 40.
-_AT_ONCE = 32 * 1024
 _TOKEN_AGE = 60.0  # seconds until a token file is read again: kubelet rotates at 80 % of an hour
 _REFRESH_PAUSE = 5.0  # seconds between two refreshes after 401: exec plugins are programs
 
@@ -39,7 +37,7 @@ class _Answer:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         try:
-            async for chunk in self._answer.content.iter_chunked(_AT_ONCE):
+            async for chunk in self._answer.content.iter_chunked(BATCH):
                 yield chunk
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ClusterUnreachableError(

@@ -27,6 +27,7 @@ from watcher.capture.inflow import Inflow
 from watcher.capture.intake import Intake
 from watcher.capture.served import Kinds
 from watcher.cluster import client
+from watcher.cluster.framing import BATCH
 from watcher.logs import open_log
 from watcher.metrics import Metrics
 from watcher.objects.content import Content
@@ -36,7 +37,6 @@ from watcher.settings import load
 _LABELS = ("pods", "deployments.apps")  # whose statuses change all the time
 _EVENTS = 2000
 _ROUNDS = 5
-_CHUNK = 32 * 1024  # bytes
 
 
 class _Lines:
@@ -58,8 +58,8 @@ class _Lines:
         yield self
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        for start in range(0, len(self._lines), _CHUNK):
-            yield self._lines[start : start + _CHUNK]
+        for start in range(0, len(self._lines), BATCH):
+            yield self._lines[start : start + BATCH]
 
 
 def measure(folder: Path, items: Sequence[tuple[APIResource, bytes]]) -> Figures:

@@ -57,7 +57,7 @@ BUILT_IN = {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion
 
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framing, "_BATCH", 1)
+    monkeypatch.setattr(framing, "BATCH", 1)
 
 
 @pytest.mark.usefixtures("small_batches")
