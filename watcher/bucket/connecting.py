@@ -135,9 +135,7 @@ async def connect(place: Place, *, connections: int) -> Connection:
     session, credentials = _session(place)
     tls = await asyncio.to_thread(_tls, _ca_file(place, session), place)
     await credentials.load_credentials()
-    url = place.url(place.endpoint or await _endpoint(place, session))
-    if not urlsplit(url).hostname:
-        raise ValueError(f"{place.endpoint} is no URL of a server")
+    url = await _url(place, session)
     async with AsyncExitStack() as opened:
         http = await opened.enter_async_context(_http(tls, connections))
         return Connection(credentials, http, url, proxy_for(url, os.environ), opened.pop_all())
@@ -148,7 +146,7 @@ async def client(place: Place) -> AsyncIterator[Any]:
     """aiobotocore's. Raises as `connect` does."""
     session, _ = _session(place)
     await asyncio.to_thread(_tls, _ca_file(place, session), place)  # its words say what is wrong
-    url = place.url(place.endpoint or await _endpoint(place, session))
+    url = await _url(place, session)
     proxy = proxy_for(url, os.environ)
     async with _client(place, session, {urlsplit(url).scheme: proxy} if proxy else {}) as made:
         yield made
@@ -164,10 +162,14 @@ def _ca_file(place: Place, session: AioSession) -> str:
     return str(place.ca_file or session.get_config_variable("ca_bundle") or get_cert_path(True))
 
 
-async def _endpoint(place: Place, session: AioSession) -> str:
-    """That of AWS, which only a client knows."""
-    async with _client(place, session, {}) as made:
-        return str(made.meta.endpoint_url)
+async def _url(place: Place, session: AioSession) -> str:
+    """Of the bucket. The address of AWS only a client knows."""
+    if not place.endpoint:
+        async with _client(place, session, {}) as made:
+            return place.url(made.meta.endpoint_url)
+    if not urlsplit(place.endpoint).hostname:
+        raise ValueError(f"{place.endpoint} is no URL of a server")
+    return place.url(place.endpoint)
 
 
 def _client(place: Place, session: AioSession, proxies: dict[str, str]) -> Any:

@@ -155,7 +155,7 @@ def answer_of(error: boto.ClientError) -> Answer:
     code = told.get("Code", "")
     return Answer(
         status=meta.get("HTTPStatusCode", 0),
-        code="" if code.isdecimal() else code,  # botocore's makeshift for a HEAD
+        code="" if code.isdecimal() else code,  # botocore's makeshift for no body
         message=told.get("Message", ""),
         region=told.get("Region") or headers.get("x-amz-bucket-region", ""),
         retry_after=seconds(headers.get("retry-after")),

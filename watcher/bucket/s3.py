@@ -30,7 +30,7 @@ from yarl import URL
 from watcher.bucket import listing
 from watcher.bucket.answers import Answer, Ask, DeniedError, ExpiredError, error_for
 from watcher.bucket.connecting import TIMEOUTS, Connection, Place, connect
-from watcher.bucket.failures import FAILURES, failure, innermost
+from watcher.bucket.failures import FAILURES, failure
 from watcher.bucket.signing import sign
 from watcher.bucket.store import (
     OVERWRITE,
@@ -135,11 +135,11 @@ class S3(Store):
         return Version(told["ETag"], _version_id(told))
 
     async def get(self, key: str) -> tuple[bytes, Head]:
-        body, told = await self._read("GET", key)
+        body, told = await self._read(Ask("GET", key, self.name), "GET", _path(key))
         return body, _head(told)
 
     async def head(self, key: str) -> Head:
-        _, told = await self._read("HEAD", key)
+        _, told = await self._read(Ask("HEAD", key, self.name), "HEAD", _path(key))
         return _head(told)
 
     async def delete(self, key: str) -> str:
@@ -149,11 +149,7 @@ class S3(Store):
     async def copy(self, source: str, target: str) -> None:
         ask = Ask("COPY", source, self.name)
         headers = {"x-amz-copy-source": f"{self._bucket}/{_path(source)}", **self._encryption}
-        try:
-            body, told = await self._request(ask, "PUT", _path(target), headers)
-        except DeniedError as denied:
-            await self._raise_if_absent(source, denied)
-            raise
+        body, told = await self._read(ask, "PUT", _path(target), headers)
         if b"<Error>" in body:  # found after the headers were sent
             raise error_for(Answer.read(500, told, body), ask)
 
@@ -203,21 +199,20 @@ class S3(Store):
         except ValueError as error:
             raise error_for(Answer(200, message=f"no listing: {error}"), ask) from error
 
-    async def _read(self, method: str, key: str) -> tuple[bytes, Mapping[str, str]]:
-        try:
-            return await self._request(Ask(method, key, self.name), method, _path(key))
-        except DeniedError as denied:
-            await self._raise_if_absent(key, denied)
-            raise
-
-    async def _raise_if_absent(self, key: str, denied: DeniedError) -> None:
-        """Raises AbsentError where the policy lets nobody see that a key is not there but in a
+    async def _read(
+        self, ask: Ask, method: str, path: str, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Raises AbsentError too where the policy lets nobody see that a key is not there but in a
         listing."""
         try:
-            page, _ = await self._page(key, max_keys="1")
-        except BucketError:
-            return
-        if not any(it.key == key for it in page.objects):
+            return await self._request(ask, method, path, headers)
+        except DeniedError as denied:
+            try:
+                page, _ = await self._page(ask.key, max_keys="1")
+            except BucketError:
+                raise denied from None
+            if any(it.key == ask.key for it in page.objects):
+                raise
             raise AbsentError(str(denied)) from denied
 
     async def _request(
@@ -230,18 +225,19 @@ class S3(Store):
     ) -> tuple[bytes, Mapping[str, str]]:
         """Body and headers of the answer, with credentials that are good. path: below the bucket,
         encoded. Raises BucketError only."""
-        connection = await self._connect(ask)
-        used = connection.credentials.current
+        at, keys = await self._connect(ask)
+        used = at.credentials.current
         try:
-            return await self._once(ask, connection, method, path, headers, body)
+            return await self._once(ask, at, keys, method, path, headers, body)
         except ExpiredError:
-            connection = await self._connect(ask, expired=used)
-            return await self._once(ask, connection, method, path, headers, body)
+            at, keys = await self._connect(ask, expired=used)
+            return await self._once(ask, at, keys, method, path, headers, body)
 
     async def _once(
         self,
         ask: Ask,
         at: Connection,
+        keys: Any,
         method: str,
         path: str,
         headers: Mapping[str, str],
@@ -252,7 +248,6 @@ class S3(Store):
         code = "error"
         url = at.url + path
         try:
-            keys = await at.credentials.get_frozen_credentials()
             async with at.http.request(
                 method,
                 URL(url, encoded=True),
@@ -265,7 +260,7 @@ class S3(Store):
                 code = str(response.status)
                 content, told = await response.read(), response.headers
         except FAILURES as error:
-            code = "timeout" if isinstance(innermost(error), TimeoutError) else "error"
+            code = "timeout" if isinstance(error, TimeoutError) else "error"
             raise failure(error, ask) from error
         finally:
             self._observe(ask.operation, code, clock() - began)
@@ -275,8 +270,8 @@ class S3(Store):
             raise error_for(Answer(response.status, message="an answer without an ETag"), ask)
         return content, told
 
-    async def _connect(self, ask: Ask, *, expired: Any = None) -> Connection:
-        """The connection, its credentials good and not those that expired."""
+    async def _connect(self, ask: Ask, *, expired: Any = None) -> tuple[Connection, Any]:
+        """The connection, and what to sign with: good credentials, not those that expired."""
         try:
             if self._connection is None:
                 async with self._opening:
@@ -286,9 +281,9 @@ class S3(Store):
             connection = self._connection
             if expired is not None:
                 await connection.credentials.renew(expired)
+            return connection, await connection.credentials.get_frozen_credentials()
         except (*FAILURES, ValueError) as error:
             raise failure(error, ask) from error
-        return connection
 
 
 def _encryption(kind: str, key_id: str) -> dict[str, str]:
