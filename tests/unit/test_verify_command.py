@@ -144,6 +144,16 @@ def test_all_clusters_is_the_whole_bucket_whatever_else_is_set(
     assert len(bucket.document("--all-clusters")["clusters"]) == 2
 
 
+@pytest.mark.parametrize("which", ["--all-clusters", "--cluster-domain=example.com"])
+def test_a_folder_whose_files_have_all_been_deleted_is_no_cluster(
+    bucket: Bucket, which: str
+) -> None:
+    bucket.add("example.com/east")
+    bucket.root.joinpath("example.com/gone").mkdir()
+    found = bucket.document(which)
+    assert [it["cluster"] for it in found["clusters"]] == ["example.com/east"]
+
+
 def test_the_document_holds_everything(bucket: Bucket, backup: dict[str, bytes]) -> None:
     bucket.add("example.com/east", last_beat=timedelta(days=3))
     bucket.write(f"example.com/east/{A}", b"")

@@ -9,8 +9,9 @@ that one by its name.
 from collections.abc import Sequence
 
 from watcher.bucket.layout import Layout
+from watcher.bucket.meta import together
 from watcher.bucket.patterns import matches
-from watcher.bucket.store import Store
+from watcher.bucket.store import Store, holds_files
 from watcher.settings.forms import DNS_NAME
 
 
@@ -31,6 +32,13 @@ async def matching(store: Store, patterns: Sequence[str]) -> list[Layout]:
         meant = [it for pattern in sorted(set(patterns)) if (it := named(pattern))]
         return [it for it in meant if await store.folders(it.prefix)]
     return [it for it in await clusters(store) if not patterns or matches(it.name, patterns)]
+
+
+async def not_emptied(store: Store, layouts: Sequence[Layout]) -> list[Layout]:
+    """Those with a file in them: MinIO goes on listing the folder of files that have all been
+    deleted, while it keeps old versions. Raises BucketError."""
+    there = await together(holds_files(store, it.prefix) for it in layouts)
+    return [it for it, holds in zip(layouts, there, strict=True) if holds]
 
 
 def named(text: str) -> Layout | None:

@@ -8,7 +8,6 @@ never have had, the claim says so (`hold_orphans`) until the first full sync has
 """
 
 from collections.abc import Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +18,7 @@ from watcher.bucket.held import ADOPTED, TAKE_OVER
 from watcher.bucket.layout import Layout
 from watcher.bucket.ledger import etag_of
 from watcher.bucket.meta import FORMAT, check_format
-from watcher.bucket.store import CREATE, PutMode, Store, Update, Version
+from watcher.bucket.store import CREATE, PutMode, Store, Update, Version, holds_files
 from watcher.errors import AbsentError, BucketUnreachableError, PreconditionError, RefusedError
 
 FILE = "owner.json"
@@ -105,7 +104,7 @@ async def claim(store: Store, layout: Layout, *, cluster_uid: str, at: datetime)
         if found is not None:
             _check_ours(found, owner, key)
             owner = {**found, "epoch": found["epoch"] + 1}
-        elif await _has_files(store, layout):
+        elif await holds_files(store, layout.prefix, besides=(layout.prefix + layout.meta(""),)):
             owner["hold_orphans"] = ADOPTED
         try:
             written = await _write(store, key, owner, etag)
@@ -165,15 +164,6 @@ async def _find(store: Store, layout: Layout) -> tuple[dict[str, Any] | None, st
     except AbsentError:
         return None, ""
     return _parse(body, key), head.etag
-
-
-async def _has_files(store: Store, layout: Layout) -> bool:
-    meta = layout.prefix + layout.meta("")
-    async with aclosing(store.list(layout.prefix)) as pages:
-        async for page in pages:
-            if any(not listed.key.startswith(meta) for listed in page):
-                return True
-    return False
 
 
 async def _write(store: Store, key: str, owner: Mapping[str, Any], over: str) -> Version:

@@ -7,6 +7,7 @@ every such put; a put is whole or not there; each method raises only `BucketErro
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
@@ -132,3 +133,12 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+
+
+async def holds_files(store: Store, prefix: str, *, besides: tuple[str, ...] = ()) -> bool:
+    """Whether any key begins with the prefix, and with none of `besides`. Raises BucketError."""
+    async with aclosing(store.list(prefix)) as pages:
+        async for page in pages:
+            if any(not listed.key.startswith(besides) for listed in page):
+                return True
+    return False

@@ -146,7 +146,8 @@ async def _verify(
         if settings.cluster_name and not all_clusters:
             layouts = [Layout(settings.cluster_domain, settings.cluster_name)]
         else:
-            layouts = await fleet.clusters(store, "" if all_clusters else settings.cluster_domain)
+            found = await fleet.clusters(store, "" if all_clusters else settings.cluster_domain)
+            layouts = await fleet.not_emptied(store, found)
             if not layouts:
                 where = "" if all_clusters else f" below {settings.cluster_domain}/"
                 raise WatcherError(f"there is no cluster in {store.name}{where}")

@@ -2,13 +2,12 @@
 
 Exists so that a command and a service see the same. Promises: so many clusters are looked at
 together and no more; a fault of one is a finding of that one and keeps nobody from seeing the
-others; only a bucket that shows nothing of any cluster is an error; a folder that has nothing in it
-(MinIO goes on listing one whose files have all been deleted, while it keeps old versions) is none.
+others; only a bucket that shows nothing of any cluster is an error; a folder that was emptied is no
+cluster.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -85,7 +84,8 @@ async def look_at_all(
         async with turns:
             try:
                 seen = await look(store, layout)
-                return seen if seen.says_anything or await _has_files(store, layout) else None
+                there = seen.says_anything or await fleet.not_emptied(store, [layout])
+                return seen if there else None
             except BucketError as error:
                 faults.append(error)
                 return unreadable(layout, str(error))
@@ -97,14 +97,6 @@ async def look_at_all(
     now = clock()
     found = (it.result() for it in looks)
     return Fleet(store.name, now, in_order(judged(seen, now) for seen in found if seen))
-
-
-async def _has_files(store: Store, layout: Layout) -> bool:
-    async with aclosing(store.list(layout.prefix)) as pages:
-        async for page in pages:
-            if page:
-                return True
-    return False
 
 
 def judged(seen: Seen, now: datetime) -> Cluster:
