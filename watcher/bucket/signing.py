@@ -34,6 +34,7 @@ class _Request:
     data: bytes
     params: None = None
     context: dict[str, Any] = field(default_factory=dict)
+    signed: dict[str, str] = field(default_factory=dict)  # by lower-case name, in order
 
 
 class _Signer(S3SigV4Auth):  # type: ignore[misc]
@@ -41,13 +42,20 @@ class _Signer(S3SigV4Auth):  # type: ignore[misc]
     plain body and a dozen headers of one value each."""
 
     def headers_to_sign(self, request: _Request) -> dict[str, str]:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        headers["host"] = _host(request.url[: request.url.index("/", len("https://"))])
-        return headers
+        """The parent asks again when it writes `Authorization`, of which this is no part."""
+        if not request.signed:
+            headers = [(name.lower(), value) for name, value in request.headers.items()]
+            host = _host(request.url[: request.url.index("/", len("https://"))])
+            request.signed = dict(sorted([*headers, ("host", host)]))
+        return request.signed
 
     def canonical_headers(self, headers_to_sign: dict[str, str]) -> str:
-        headers = sorted(headers_to_sign.items())
-        return "\n".join([f"{name}:{' '.join(value.split())}" for name, value in headers])
+        return "\n".join(
+            [f"{name}:{' '.join(value.split())}" for name, value in headers_to_sign.items()]
+        )
+
+    def signed_headers(self, headers_to_sign: dict[str, str]) -> str:
+        return ";".join(headers_to_sign)
 
     def payload(self, request: _Request) -> str:
         """The parent prepares the whole request anew to learn its body."""
