@@ -144,6 +144,7 @@ async def watch(
                 events, error = _decode(lines.feed(chunk))
                 if events:
                     yield events
+                    await asyncio.sleep(0)  # more may have come already, and others wait
                 if error:
                     raise error
 

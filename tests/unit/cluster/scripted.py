@@ -17,7 +17,7 @@ from watcher.cluster.api import Response
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`pause`: seconds before each chunk."""
+    """`pause`: seconds before each chunk; 0: all has come already."""
 
     status: int = 200
     body: Sequence[bytes] = ()
@@ -26,7 +26,8 @@ class Reply:
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         for chunk in self.body:
-            await asyncio.sleep(self.pause)
+            if self.pause:
+                await asyncio.sleep(self.pause)
             yield chunk
 
 

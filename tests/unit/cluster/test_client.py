@@ -18,6 +18,7 @@ from watcher.cluster.client import (
     status_error,
     watch,
 )
+from watcher.cluster.framing import BATCH
 from watcher.errors import ClusterError, ClusterUnreachableError, StatusError
 from watcher.objects.ref import APIResource
 
@@ -158,6 +159,27 @@ async def test_the_silence_of_a_watch_is_judged_anew_at_each_wait(looptime: floa
     with pytest.raises(ClusterUnreachableError, match="nothing came for 10 s"):
         await events_of(script, lambda: next(limits))
     assert looptime == 60
+
+
+async def test_answers_that_have_come_already_give_others_a_turn_after_each_piece() -> None:
+    event = orjson.dumps({"type": "ADDED", "object": {"metadata": {"name": "a"}}}) + b"\n"
+    page = orjson.dumps(items(*(BATCH * letter for letter in "abcd")))
+    pieces = [page[start : start + BATCH] for start in range(0, len(page), BATCH)]
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await events_of(Script({PATH: [Reply(200, 4 * [event])]}))
+    assert turns >= 4
+    turns = 0
+    await list_page(Script({PATH: [Reply(200, pieces)]}), PATH, {}, lambda items: None)
+    assert turns >= 3
+    counting.cancel()
 
 
 async def test_a_watch_that_ends_in_order_just_ends() -> None:
