@@ -4,6 +4,7 @@ Exists so that a scenario is one function of one value. Promises: a bucket that 
 filled is filled once and then shared by those that start from there.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 from bench.measure import histogram, runs
 from bench.measure.buckets import Buckets, Target
 from bench.measure.clusters import Cluster
-from bench.measure.figures import Measured
+from bench.measure.figures import Figures, Measured
 from bench.measure.runs import Live, Once
 
 
@@ -23,7 +24,7 @@ class Plan:
     scenarios that can use any; "": each its own."""
 
     seconds: float = 45.0
-    rounds: int = 3  # of a first sync; the best counts, noise only ever adds
+    rounds: int = 3  # of a first sync, a restart, a yardstick: the best counts
     soak: float = 3600.0
     outage: float = 120.0
     burst: int = 5000
@@ -44,6 +45,11 @@ class Place:
 
     def note(self, **figures: float) -> None:
         self.measured.figures.update(figures)
+
+    def note_best(self, by: str, figures: Figures) -> None:
+        """Keep these if their `by` is the smallest so far: other work on a machine only adds."""
+        if figures[by] <= self.measured.figures.get(by, math.inf):
+            self.note(**figures)
 
     def new_folder(self) -> Path:
         return self.folder / f"run-{next(self._number)}"

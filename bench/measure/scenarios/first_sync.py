@@ -1,19 +1,24 @@
 """An empty bucket, a full cluster: how fast, at what price, with how much memory.
 
 Promises: the whole program is measured, from its start to its end (`run --once`), into each bucket;
-the best of the plan's rounds counts. Requests and bytes are the sink's count.
+the best of the plan's rounds counts. Requests and bytes are the sink's count. After each round into
+MinIO the same bytes are PUT raw into it (yardsticks/raw_puts.py): the two take turns, because what
+else a machine does comes and goes within minutes.
 """
 
 from collections import Counter
 
 from bench.measure.buckets import DIRECTORY, MINIO, SINK
 from bench.measure.place import Place
+from bench.measure.yardsticks import raw_puts
 
 
 def measure(place: Place) -> None:
     for word in [place.plan.bucket] if place.plan.bucket else [DIRECTORY, SINK, MINIO]:
         for _ in range(place.plan.rounds):
             _round(place, word)
+            if word == MINIO:
+                _raw_puts(place)
 
 
 def _round(place: Place, word: str) -> None:
@@ -38,6 +43,14 @@ def _round(place: Place, word: str) -> None:
         figures |= {f"requests_{method}": told[method] - asked[method] for method in told}
         figures["stored_mb"] = figures.pop("requests_bytes") / 1e6
         figures["puts_beyond_objects"] = figures["requests_PUT"] - run.written
-    known = place.measured.figures
-    if run.seconds <= known.get(f"{name}.wall_s", run.seconds):
-        place.note(**{f"{name}.{what}": value for what, value in figures.items()})
+    place.note_best(f"{name}.wall_s", {f"{name}.{it}": value for it, value in figures.items()})
+
+
+def _raw_puts(place: Place) -> None:
+    folder, bucket = (
+        place.bucket_after_first_sync(DIRECTORY).folder,
+        place.buckets.new(MINIO).bucket,
+    )
+    assert folder is not None
+    assert bucket is not None
+    place.note_best("raw-puts.wall_s", raw_puts.measure(bucket, raw_puts.stored(folder)))
