@@ -1,9 +1,8 @@
 """An empty bucket, a full cluster: how fast, at what price, with how much memory.
 
 Promises: the whole program is measured, from its start to its end (`run --once`), into each bucket;
-the best of the plan's rounds counts. Requests and bytes are the sink's count. After each round into
-MinIO the same bytes are PUT raw into it (yardsticks/raw_puts.py): the two take turns, because what
-else a machine does comes and goes within minutes.
+the best of the plan's rounds counts. Requests and bytes are the sink's count. After the one into
+MinIO the same bytes are PUT raw into it (yardsticks/raw_puts.py).
 """
 
 from collections import Counter
@@ -15,13 +14,12 @@ from bench.measure.yardsticks import raw_puts
 
 def measure(place: Place) -> None:
     for word in [place.plan.bucket] if place.plan.bucket else [DIRECTORY, SINK, MINIO]:
-        for _ in range(place.plan.rounds):
-            _round(place, word)
-            if word == MINIO:
-                _raw_puts(place)
+        _into(place, word)
+        if word == MINIO:
+            _raw_puts(place)
 
 
-def _round(place: Place, word: str) -> None:
+def _into(place: Place, word: str) -> None:
     name = f"first-sync.{word}"
     target = place.buckets.new(word)
     server, bucket = place.cluster.cpu, place.buckets.cpu(word)

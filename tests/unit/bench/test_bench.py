@@ -1,12 +1,14 @@
 """`python -m bench` end to end, small: a simulated cluster, a sink, a real `watcher`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 import pytest
 
 from bench.__main__ import main
-from bench.measure import session
+from bench.measure import clusters, session
+from bench.measure.place import Place, Plan
 
 SMALL = ("--objects", "200", "--rounds", "1", "--bucket", "sink", "--scenario", "first-sync")
 
@@ -46,3 +48,24 @@ def test_scenarios_run_in_the_order_in_which_all_see_the_same() -> None:
 
 def test_the_short_form_is_of_usual_scenarios() -> None:
     assert set(session.SHORT) <= set(session.USUAL) == set(session.SCENARIOS) - {"soak"}
+
+
+def test_rounds_are_of_all_that_only_reads_so_that_what_is_compared_shares_its_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[str] = []
+
+    def only_noted(name: str) -> Callable[[Place], None]:
+        return lambda place: ran.append(name)
+
+    for name in ("first-sync", "restart"):
+        monkeypatch.setitem(session._READING, name, only_noted(name))
+    monkeypatch.setitem(session._CHANGING, "delete", only_noted("delete"))
+    session.run(
+        [10],
+        ["first-sync", "restart", "delete"],
+        Plan(rounds=2),
+        cluster_of=clusters.simulated,
+        say=lambda line: None,
+    )
+    assert ran == ["first-sync", "restart", "first-sync", "restart", "delete"]
