@@ -61,13 +61,15 @@ def with_ratios(figures: Figures) -> Figures:
 
 
 def _least_of_a_restart(figures: Figures) -> Figures:
-    """Seconds of what no restart can do without: a start that finds nothing to do, every list read
-    from the API server, and each of its objects decoded, cleaned and fingerprinted."""
+    """Seconds of what no restart can do without: a start that finds nothing to do, the listing of
+    the bucket, every list read from the API server, and each of its objects decoded, cleaned and
+    fingerprinted."""
+    waits = [f"{name}.wall_s" for name in ("start", "raw-lists", "paged-gets")]
     stages = [f"stage.{name}_us" for name in ("parse", "clean", "fingerprint")]
-    if not {"start.wall_s", "paged-gets.wall_s", *stages} <= figures.keys():
+    if not {*waits, *stages} <= figures.keys():
         return {}
     work = sum(figures[stage] for stage in stages) / 1e6 * figures["paged-gets.objects"]
-    return {"restart.least_s": figures["start.wall_s"] + figures["paged-gets.wall_s"] + work}
+    return {"restart.least_s": sum(figures[wait] for wait in waits) + work}
 
 
 def across(sizes: Sequence[Measured]) -> Figures:

@@ -9,9 +9,10 @@ from math import ceil
 from urllib.parse import parse_qs, urlsplit
 
 from bench.measure import runs
-from bench.measure.buckets import DIRECTORY, MINIO, SINK, Target
+from bench.measure.buckets import MINIO, SINK, Target
 from bench.measure.figures import Figures
 from bench.measure.place import Place
+from bench.measure.yardsticks import raw_lists
 from tests.e2e.proxy import Proxy, Seen
 from tests.e2e.watcher_process import PREFIX
 from watcher.bucket.checkpoint import FILE as CHECKPOINT
@@ -37,8 +38,9 @@ def measure(place: Place) -> None:
         },
     )
     _start(place, target)
-    if word == DIRECTORY or target.bucket is None:
+    if target.bucket is None:
         return
+    place.note_best("raw-lists.wall_s", raw_lists.measure(target.bucket))
     proxy = Proxy(target.bucket.endpoint)
     try:
         through = target.bucket.at(proxy.url)

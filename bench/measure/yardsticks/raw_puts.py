@@ -34,9 +34,9 @@ def measure(bucket: Bucket, files: Mapping[str, bytes]) -> Figures:
     }
 
 
-async def _put_all(bucket: Bucket, files: Mapping[str, bytes]) -> tuple[float, float]:
-    """Seconds of wall and of CPU."""
-    store = S3Store(
+def open_store(bucket: Bucket) -> S3Store:
+    """The other client."""
+    return S3Store(
         bucket.name,
         endpoint=bucket.endpoint,
         access_key_id=bucket.access_key,
@@ -44,4 +44,9 @@ async def _put_all(bucket: Bucket, files: Mapping[str, bytes]) -> tuple[float, f
         region="us-east-1",
         client_options={"allow_http": True},
     )
+
+
+async def _put_all(bucket: Bucket, files: Mapping[str, bytes]) -> tuple[float, float]:
+    """Seconds of wall and of CPU."""
+    store = open_store(bucket)
     return await timed(files, lambda key, body: obstore.put_async(store, key, body))

@@ -59,6 +59,8 @@ def test_a_restart_asks_nothing_of_objects(
     assert [figures[f"restart.{name}"] for name in names] == [0, 0, 0, 1]
     assert figures["restart.gets_of_checkpoint"] == 1
     assert figures["restart.requests"] > figures["restart.lists"] == 2
+    assert figures["raw-lists.keys"] > OBJECTS
+    assert figures["restart.wall_s"] > figures["start.wall_s"] > 0
 
 
 def test_of_a_burst_all_is_stored_and_what_is_deleted_goes(
