@@ -69,7 +69,7 @@ def _by_size(sizes: Sequence[Measured], name: str, unit: str) -> Figure:
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", label=word)
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
+    _from_zero(axes)
     axes.legend()
     return figure
 
@@ -78,15 +78,21 @@ def _over_time(series: Mapping[str, Points], unit: str) -> Figure:
     figure, axes = _axes("seconds", unit)
     for label, points in series.items():
         axes.plot(*zip(*points, strict=True), label=label)
-    axes.set_ylim(bottom=0)
+    _from_zero(axes)
     axes.legend()
     return figure
+
+
+def _from_zero(axes: Axes) -> None:
+    """With air above: what all but stands still would touch the frame."""
+    axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
 
 
 def _bars(values: Mapping[str, float], unit: str) -> Figure:
     figure, axes = _axes(unit, "")
     bars = axes.barh(list(values), list(values.values()))
     axes.bar_label(bars, fmt="%.0f", padding=3)
+    axes.margins(x=0.1)
     axes.invert_yaxis()
     return figure
 
