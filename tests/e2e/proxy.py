@@ -164,7 +164,7 @@ class Proxy:
         return self._break(path, "silent")
 
     def cut(self, path: str = "") -> int:
-        """Answers under way end in the middle of what they say next; how many that are."""
+        """Answers under way end in the middle of the next line; how many that are."""
         return self._break(path, "cut")
 
     def clear(self) -> None:
@@ -292,7 +292,8 @@ class Proxy:
         try:
             async for chunk in answer.content.iter_any():
                 if stream.cut:
-                    await response.write(chunk[: len(chunk) // 2])
+                    line, _, _ = chunk.partition(b"\n")  # events may come together
+                    await response.write(line[: len(line) // 2])
                     return _drop(request)
                 if not stream.silent:
                     await response.write(chunk)
