@@ -45,10 +45,8 @@ def _into(place: Place, word: str) -> None:
 
 
 def _raw_puts(place: Place) -> None:
-    folder, bucket = (
-        place.bucket_after_first_sync(DIRECTORY).folder,
-        place.buckets.new(MINIO).bucket,
-    )
+    folder = place.bucket_after_first_sync(DIRECTORY).folder
+    bucket = place.buckets.new(MINIO).bucket
     assert folder is not None
     assert bucket is not None
     place.note_best("raw-puts.wall_s", raw_puts.measure(bucket, raw_puts.stored(folder)))

@@ -77,9 +77,9 @@ def test_of_a_burst_all_is_stored_and_what_is_deleted_goes(
 
 
 def test_of_some_rounds_the_best_counts_with_all_its_figures(
-    tmp_path: Path, cluster: Cluster, buckets: Buckets
+    tmp_path: Path, buckets: Buckets
 ) -> None:
-    at = place(tmp_path, cluster, buckets, PLAN)
+    at = place(tmp_path, Cluster(tmp_path / "kubeconfig"), buckets, PLAN)
     for wall, cpu in ((3.0, 1.0), (2.0, 5.0), (4.0, 0.5)):
         at.note_best("x.wall_s", {"x.wall_s": wall, "x.cpu_ms": cpu})
     assert at.measured.figures == {"x.wall_s": 2.0, "x.cpu_ms": 5.0}
