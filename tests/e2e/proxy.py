@@ -292,8 +292,7 @@ class Proxy:
         try:
             async for chunk in answer.content.iter_any():
                 if stream.cut:
-                    line, _, _ = chunk.partition(b"\n")  # events may come together
-                    await response.write(line[: len(line) // 2])
+                    await response.write(half_a_line(chunk))
                     return _drop(request)
                 if not stream.silent:
                     await response.write(chunk)
@@ -308,6 +307,12 @@ class Proxy:
         if isinstance(fault, Stall):
             await self._cleared.wait()
         return _drop(request)
+
+
+def half_a_line(chunk: bytes) -> bytes:
+    """Of the first one: events of a watch may come together."""
+    line, _, _ = chunk.partition(b"\n")
+    return line[: len(line) // 2]
 
 
 async def _altered(answer: aiohttp.ClientResponse, fault: Alter) -> web.Response:

@@ -14,7 +14,16 @@ from minio.error import S3Error
 from tests.e2e.api import API, APIError, Object
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.minio import Bucket
-from tests.e2e.proxy import Alter, Answer, Lose, Proxy, Stall, s3_error, status_error
+from tests.e2e.proxy import (
+    Alter,
+    Answer,
+    Lose,
+    Proxy,
+    Stall,
+    half_a_line,
+    s3_error,
+    status_error,
+)
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
@@ -138,6 +147,11 @@ def test_a_cut_watch_ends_in_the_middle_of_a_line(plane: ControlPlane, proxy: Pr
         change(plane, "half seen")
         with pytest.raises(BROKEN):
             pytest.fail(f"a whole line: {watch.read()!r}")
+
+
+def test_of_events_that_come_together_a_cut_lets_no_whole_one_pass() -> None:
+    assert half_a_line(b'{"type":"DELETED"}\n{"type":"MODIFIED"}\n') == b'{"type":"'
+    assert half_a_line(b"no newline") == b"no ne"
 
 
 def test_an_altered_answer_is_the_servers_own_but_for_its_body(
